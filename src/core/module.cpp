@@ -1,3 +1,323 @@
+// The Python face of the core: a Structure (what does not depend on the response), CrossProducts,
+// a plan, and fits. Arrays handed in stay with the caller and are kept alive here.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/function.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
-NB_MODULE(_core, m) { m.doc() = "The numerical core of mixedmodels."; }
+#include <cmath>
+#include <optional>
+#include <stdexcept>
+
+#include "cross_products.hpp"
+#include "evaluation.hpp"
+#include "lapack.hpp"
+#include "newton.hpp"
+#include "schur.hpp"
+
+namespace nb = nanobind;
+using namespace mm;
+
+namespace {
+
+using Codes = nb::ndarray<const Code, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using FortranMatrix = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
+
+template <class T>
+nb::object to_numpy(std::vector<T> values, std::vector<size_t> shape = {}) {
+    if (shape.empty()) shape = {values.size()};
+    auto* owned = new std::vector<T>(std::move(values));
+    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    std::vector<std::int64_t> strides{1};
+    if (shape.size() == 2) strides.push_back(static_cast<std::int64_t>(shape[0]));
+    return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), shape.size(), shape.data(), owner,
+                                              strides.data()));
+}
+
+nb::object to_numpy(const Matrix& m) { return to_numpy(m.values, {m.rows, m.cols}); }
+
+void set_lapack(const nb::dict& functions) {
+    Lapack& l = lapack();
+    const auto get = [&](const char* name) { return nb::cast<nb::capsule>(functions[name]).data(); };
+    l.dpotrf = reinterpret_cast<Lapack::Potrf>(get("dpotrf"));
+    l.dpotri = reinterpret_cast<Lapack::Potrf>(get("dpotri"));
+    l.dtrsm = reinterpret_cast<Lapack::Trsm>(get("dtrsm"));
+    l.dsyrk = reinterpret_cast<Lapack::Syrk>(get("dsyrk"));
+    l.dsymm = reinterpret_cast<Lapack::Symm>(get("dsymm"));
+}
+
+struct PyStructure {
+    std::vector<Codes> codes;
+    FortranMatrix X;
+    std::optional<Vector> weights;
+    std::shared_ptr<const Structure> structure;
+
+    PyStructure(std::vector<Codes> codes_, std::vector<size_t> levels, FortranMatrix X_,
+                std::optional<Vector> weights_)
+        : codes(std::move(codes_)), X(std::move(X_)), weights(std::move(weights_)) {
+        const size_t n = X.shape(0);
+        if (codes.empty() || codes.size() != levels.size())
+            throw std::invalid_argument("one number of levels is needed for each factor");
+        std::vector<const Code*> pointers;
+        for (size_t t = 0; t < codes.size(); ++t) {
+            if (codes[t].shape(0) != n) throw std::invalid_argument("codes and X differ in length");
+            const Code* c = codes[t].data();
+            for (size_t i = 0; i < n; ++i)
+                if (c[i] < 0 || static_cast<size_t>(c[i]) >= levels[t])
+                    throw std::invalid_argument("a code is outside of its factor's levels");
+            pointers.push_back(c);
+        }
+        if (weights && weights->shape(0) != n)
+            throw std::invalid_argument("weights and X differ in length");
+        nb::gil_scoped_release release;
+        structure = std::make_shared<const Structure>(n, std::move(pointers), std::move(levels),
+                                                      X.data(), X.shape(1),
+                                                      weights ? weights->data() : nullptr);
+    }
+};
+
+CrossProducts make_cross_products(const PyStructure& s, Vector y) {
+    if (y.shape(0) != s.structure->n) throw std::invalid_argument("y and X differ in length");
+    nb::gil_scoped_release release;
+    return CrossProducts(s.structure, y.data());
+}
+
+// beta in the units of the kept columns of X, from its value on the orthonormal basis.
+std::vector<double> original_beta(const CrossProducts& data, const std::vector<double>& on_basis) {
+    const Matrix& R = data.structure->basis.R;
+    std::vector<double> b(R.cols);
+    for (size_t j = R.cols; j-- > 0;) {
+        double v = data.beta0[j] + on_basis[j];
+        for (size_t i = j + 1; i < R.cols; ++i) v -= R(j, i) * b[i];
+        b[j] = v / R(j, j);
+    }
+    return b;
+}
+
+// (X'V^-1 X)^-1 in the units of X, relative to sigma^2.
+Matrix unscaled_covariance(const Matrix& RX, const Matrix& R) {
+    const size_t p = R.cols;
+    Matrix product(p, p), T(p, p);
+    for (size_t j = 0; j < p; ++j)
+        for (size_t i = 0; i <= j; ++i)
+            for (size_t l = i; l <= j; ++l) product(i, j) += RX(i, l) * R(l, j);
+    for (size_t j = 0; j < p; ++j) {  // T = product^-1, upper triangular
+        T(j, j) = 1.0 / product(j, j);
+        for (size_t i = j; i-- > 0;) {
+            double v = 0.0;
+            for (size_t l = i + 1; l <= j; ++l) v -= product(i, l) * T(l, j);
+            T(i, j) = v / product(i, i);
+        }
+    }
+    Matrix V(p, p);
+    for (size_t i = 0; i < p; ++i)
+        for (size_t j = 0; j < p; ++j)
+            for (size_t l = std::max(i, j); l < p; ++l) V(i, j) += T(i, l) * T(j, l);
+    return V;
+}
+
+double log_det_R(const Matrix& R) {
+    double sum = 0.0;
+    for (size_t j = 0; j < R.cols; ++j) sum += 2.0 * std::log(std::abs(R(j, j)));
+    return sum;
+}
+
+// What is read off a fit.
+struct Fit {
+    Optimum optimum;
+    std::vector<double> beta, u;
+    Matrix vcov;
+    double r2 = 0.0, nu = 0.0, log_det_M = 0.0, log_det_X = 0.0, yty = 0.0;
+};
+
+const char* ending_name(Ending e) {
+    switch (e) {
+        case Ending::converged: return "converged";
+        case Ending::no_progress: return "no progress";
+        case Ending::too_many_iterations: return "too many iterations";
+        case Ending::perfect_fit: return "perfect fit";
+    }
+    return "";
+}
+
+Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
+        std::optional<std::vector<double>> start, double tolerance, int most_iterations,
+        const std::optional<nb::callable>& on_iteration) {
+    Evaluation evaluation(data, plan, reml);
+    // The criterion is that of X itself, not of its orthonormal basis.
+    const double shift = reml ? log_det_R(data.structure->basis.R) : 0.0;
+    NewtonControl control;
+    control.tolerance = tolerance;
+    control.most_iterations = most_iterations;
+    control.on_iteration = [&](const Iteration& it) {
+        nb::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw nb::python_error();
+        if (on_iteration)
+            (*on_iteration)(it.number, it.evaluations, it.objective + shift, it.step, it.decrement,
+                            it.gamma, it.gradient);
+    };
+    Fit out;
+    {
+        nb::gil_scoped_release release;
+        out.optimum = newton(evaluation, start ? *start : moment_start(data), control);
+        out.beta = original_beta(data, evaluation.beta);
+        out.vcov = unscaled_covariance(evaluation.RX, data.structure->basis.R);
+    }
+    out.optimum.objective += shift;
+    for (Iteration& it : out.optimum.trace) it.objective += shift;
+    out.u = std::move(evaluation.u);
+    out.r2 = evaluation.r2;
+    out.nu = evaluation.nu();
+    out.log_det_M = evaluation.log_det_M;
+    out.log_det_X = evaluation.log_det_RX + log_det_R(data.structure->basis.R);
+    out.yty = data.yty;
+    return out;
+}
+
+nb::dict evaluate(const CrossProducts& data, const SchurPlan& plan, std::vector<double> gamma,
+                  bool reml, bool derivatives) {
+    if (gamma.size() != data.structure->N.terms())
+        throw std::invalid_argument("one variance ratio is needed for each term");
+    Evaluation e(data, plan, reml);
+    {
+        nb::gil_scoped_release release;
+        e.objective(gamma.data());
+        if (derivatives) e.derivatives();
+    }
+    nb::dict out;
+    out["objective"] = e.value + (reml ? log_det_R(data.structure->basis.R) : 0.0);
+    out["log_det_M"] = e.log_det_M;
+    out["r2"] = e.r2;
+    if (derivatives) {
+        const size_t k = gamma.size();
+        out["gradient"] = to_numpy(e.gradient);
+        out["information"] = to_numpy(e.information, {k, k});
+    }
+    return out;
+}
+
+nb::object inverse_diagonal(const CrossProducts& data, const SchurPlan& plan,
+                            std::vector<double> gamma) {
+    Evaluation e(data, plan, false);
+    std::vector<double> out;
+    {
+        nb::gil_scoped_release release;
+        e.objective(gamma.data());
+        out = e.inverse_diagonal();
+    }
+    return to_numpy(std::move(out));
+}
+
+// d of the leading term, and the factor of the Schur complement by compressed columns.
+nb::tuple factor(const CrossProducts& data, const SchurPlan& plan, std::vector<double> gamma) {
+    Evaluation e(data, plan, false);
+    std::vector<std::int64_t> start;
+    std::vector<Code> index;
+    std::vector<double> value;
+    {
+        nb::gil_scoped_release release;
+        e.objective(gamma.data());
+        e.schur().export_factor(start, index, value);
+    }
+    return nb::make_tuple(to_numpy(e.d()), to_numpy(std::move(start)), to_numpy(std::move(index)),
+                          to_numpy(std::move(value)));
+}
+
+nb::tuple sparse(const SparseRows& a) {
+    return nb::make_tuple(to_numpy(a.start), to_numpy(a.index), to_numpy(a.value));
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+    m.doc() = "The numerical core of mixedmodels.";
+    m.def("set_lapack", &set_lapack);
+
+    nb::class_<PyStructure>(m, "Structure")
+        .def(nb::init<std::vector<Codes>, std::vector<size_t>, FortranMatrix,
+                      std::optional<Vector>>(),
+             nb::arg("codes"), nb::arg("levels"), nb::arg("X"), nb::arg("weights").none())
+        .def_prop_ro("n", [](const PyStructure& s) { return s.structure->n; })
+        .def_prop_ro("q", [](const PyStructure& s) { return s.structure->N.q(); })
+        .def_prop_ro("levels", [](const PyStructure& s) { return s.structure->N.levels; })
+        .def_prop_ro("kept", [](const PyStructure& s) { return s.structure->basis.kept; })
+        .def_prop_ro("dropped", [](const PyStructure& s) { return s.structure->basis.dropped; })
+        .def_prop_ro("R", [](const PyStructure& s) { return to_numpy(s.structure->basis.R); })
+        .def_prop_ro("Q", [](const PyStructure& s) { return to_numpy(s.structure->basis.Q); })
+        .def_prop_ro("ZtX", [](const PyStructure& s) { return to_numpy(s.structure->ZtX); })
+        .def_prop_ro("count", [](const PyStructure& s) { return to_numpy(s.structure->N.count); })
+        .def_prop_ro("leading", [](const PyStructure& s) { return sparse(s.structure->N.leading); })
+        .def_prop_ro("trailing",
+                     [](const PyStructure& s) { return sparse(s.structure->N.trailing); })
+        .def_prop_ro("sum_log_weights",
+                     [](const PyStructure& s) { return s.structure->sum_log_weights; })
+        .def("plan",
+             [](const PyStructure& s, const std::string& method) {
+                 nb::gil_scoped_release release;
+                 return plan_schur(s.structure->N, method);
+             },
+             nb::arg("method"))
+        .def("cross_products", &make_cross_products, nb::arg("y"));
+
+    nb::class_<SchurPlan>(m, "SchurPlan")
+        .def_prop_ro("method", [](const SchurPlan& p) { return std::string(name(p.method)); })
+        .def_prop_ro("needs_lapack",
+                     [](const SchurPlan& p) { return p.method == SchurPlan::Method::dense; })
+        .def_ro("dimension", &SchurPlan::dimension)
+        .def_ro("nonzeros", &SchurPlan::nonzeros)
+        .def_ro("flops", &SchurPlan::flops)
+        .def_ro("bytes", &SchurPlan::bytes)
+        .def_ro("dense_bytes", &SchurPlan::dense_bytes)
+        .def_ro("clique_work", &SchurPlan::clique_work)
+        .def_prop_ro("order", [](const SchurPlan& p) { return to_numpy(p.order); });
+
+    nb::class_<CrossProducts>(m, "CrossProducts")
+        .def_ro("yty", &CrossProducts::yty)
+        .def_ro("yty_total", &CrossProducts::yty_total)
+        .def_prop_ro("Zty", [](const CrossProducts& c) { return to_numpy(c.Zty); })
+        .def("moment_start", [](const CrossProducts& c) { return to_numpy(moment_start(c)); });
+
+    nb::class_<Fit>(m, "Fit")
+        .def_prop_ro("objective", [](const Fit& f) { return f.optimum.objective; })
+        .def_prop_ro("ending", [](const Fit& f) { return ending_name(f.optimum.ending); })
+        .def_prop_ro("evaluations", [](const Fit& f) { return f.optimum.evaluations; })
+        .def_prop_ro("decrement", [](const Fit& f) { return f.optimum.decrement; })
+        .def_prop_ro("gamma", [](const Fit& f) { return to_numpy(f.optimum.gamma); })
+        .def_prop_ro("gradient", [](const Fit& f) { return to_numpy(f.optimum.gradient); })
+        .def_prop_ro("information",
+                     [](const Fit& f) {
+                         const size_t k = f.optimum.gamma.size();
+                         return to_numpy(f.optimum.information, {k, k});
+                     })
+        .def_prop_ro("trace",
+                     [](const Fit& f) {
+                         nb::list rows;
+                         for (const Iteration& it : f.optimum.trace)
+                             rows.append(nb::make_tuple(it.number, it.evaluations, it.objective,
+                                                        it.step, it.decrement, it.gamma,
+                                                        it.gradient));
+                         return rows;
+                     })
+        .def_prop_ro("beta", [](const Fit& f) { return to_numpy(f.beta); })
+        .def_prop_ro("u", [](const Fit& f) { return to_numpy(f.u); })
+        .def_prop_ro("unscaled_covariance", [](const Fit& f) { return to_numpy(f.vcov); })
+        .def_ro("r2", &Fit::r2)
+        .def_ro("nu", &Fit::nu)
+        .def_ro("yty", &Fit::yty)
+        .def_ro("log_det_M", &Fit::log_det_M)
+        .def_ro("log_det_X", &Fit::log_det_X);
+
+    m.def("fit", &fit, nb::arg("data"), nb::arg("plan"), nb::arg("reml"), nb::arg("start").none(),
+          nb::arg("tolerance"), nb::arg("most_iterations"), nb::arg("on_iteration").none());
+    m.def("evaluate", &evaluate, nb::arg("data"), nb::arg("plan"), nb::arg("gamma"),
+          nb::arg("reml"), nb::arg("derivatives"));
+    m.def("inverse_diagonal", &inverse_diagonal, nb::arg("data"), nb::arg("plan"),
+          nb::arg("gamma"));
+    m.def("factor", &factor, nb::arg("data"), nb::arg("plan"), nb::arg("gamma"));
+}

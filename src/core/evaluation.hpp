@@ -1,0 +1,63 @@
+// The profiled criterion at one value of gamma = theta^2, its gradient and average information.
+//
+//     M = Lambda' N Lambda + I = L L'        R_X' R_X = X'X - R_ZX' R_ZX
+//     d = log|M| [+ log|R_X|^2] + nu (1 + log(2 pi r^2 / nu)) [- sum log w]
+//
+// with nu = n (ML) or n - p (REML); Bates, Maechler, Bolker & Walker 2015 (J. Stat. Softw. 67:1),
+// eqs. 34 and 41, for the criteria, Gilmour, Thompson & Cullis 1995 (Biometrics 51:1440) for the
+// average information. X stands for its orthonormal basis Q throughout.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cross_products.hpp"
+#include "schur.hpp"
+
+namespace mm {
+
+class Evaluation {
+   public:
+    Evaluation(const CrossProducts& data, const SchurPlan& plan, bool reml);
+
+    // The criterion at gamma (k values, zero allowed); infinity where M is not positive definite.
+    double objective(const double* gamma);
+
+    // After objective(), at gamma > 0: d'(gamma), k values, and the average information, k x k.
+    void derivatives();
+
+    // After objective(): beta on the basis, spherical random effects u, rows of L^-1 P Lambda' Z'X.
+    void solve();
+    // Diagonal of M^-1, q values.
+    std::vector<double> inverse_diagonal();
+
+    const CrossProducts& data() const { return data_; }
+    const Structure& structure() const { return structure_; }
+    size_t terms() const { return k_; }
+    double nu() const { return nu_; }
+
+    double value = 0.0, log_det_M = 0.0, log_det_RX = 0.0, r2 = 0.0;
+    std::vector<double> gradient, information, beta, u;
+    Matrix RX;  // upper triangle
+    const Schur& schur() const { return *schur_; }
+    const std::vector<double>& scale() const { return s_; }  // theta of each level
+    const std::vector<double>& d() const { return d_; }
+
+   private:
+    // b (q values a column) <- L^-1 P Lambda b, the leading part divided by sqrt(d).
+    void forward(Matrix& b) const;
+    // c <- the solution x of L' x = c.
+    void backward(Matrix& c) const;
+
+    const CrossProducts& data_;
+    const Structure& structure_;
+    const CrossTabulation& N_;
+    size_t k_, q_, q0_, rank_;
+    bool reml_;
+    double nu_;
+    std::unique_ptr<Schur> schur_;
+    std::vector<double> gamma_, s_, d_, kappa_, quadratic_, e_;
+    Matrix C_;  // L^-1 P Lambda [Z'X, Z'y]
+};
+
+}  // namespace mm

@@ -1,0 +1,211 @@
+#include "newton.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace mm {
+namespace {
+
+// At gamma = 0 the traces are 0/0; they are taken this little inside, in units of 1 / mean count.
+constexpr double nearly_zero = 1e-10;
+// A ratio of variances this large, in the same units, means nothing is left for the residual.
+constexpr double most_ratio = 1e13;
+constexpr double sufficient_decrease = 1e-4;
+constexpr int most_halvings = 40;
+
+// Solves the symmetric positive definite k x k system restricted to `free`; the rest of x is kept.
+void solve_free(const std::vector<double>& A, size_t k, const std::vector<char>& free,
+                const std::vector<double>& rhs, std::vector<double>& x) {
+    std::vector<size_t> index;
+    for (size_t t = 0; t < k; ++t)
+        if (free[t]) index.push_back(t);
+    const size_t m = index.size();
+    if (m == 0) return;
+    // Scaled to a unit diagonal, so that the ridge for a singular A has a meaning.
+    std::vector<double> scale(m);
+    for (size_t i = 0; i < m; ++i) {
+        const double a = A[index[i] * k + index[i]];
+        scale[i] = a > 0.0 ? 1.0 / std::sqrt(a) : 1.0;
+    }
+    for (double ridge = 0.0;; ridge = ridge == 0.0 ? 1e-10 : 100.0 * ridge) {
+        std::vector<double> B(m * m), b(m);
+        for (size_t j = 0; j < m; ++j) {
+            for (size_t i = j; i < m; ++i) B[j * m + i] = A[index[i] * k + index[j]] * scale[i] * scale[j];
+            B[j * m + j] += ridge;
+            double v = rhs[index[j]];
+            for (size_t t = 0; t < k; ++t)
+                if (!free[t]) v -= A[index[j] * k + t] * x[t];
+            b[j] = v * scale[j];
+        }
+        if (!cholesky(B.data(), m, m)) {
+            if (ridge > 1e10) return;
+            continue;
+        }
+        forward_solve(B.data(), m, m, b.data(), m, 1);
+        backward_solve(B.data(), m, m, b.data(), m, 1);
+        for (size_t i = 0; i < m; ++i) x[index[i]] = b[i] * scale[i];
+        return;
+    }
+}
+
+// The step that minimises g's + s'As/2 over gamma + s >= 0, by an active set.
+std::vector<double> bounded_step(const std::vector<double>& gamma, const std::vector<double>& g,
+                                 const std::vector<double>& A) {
+    const size_t k = gamma.size();
+    std::vector<double> step(k, 0.0), minus_g(k);
+    std::vector<char> free(k);
+    for (size_t t = 0; t < k; ++t) {
+        minus_g[t] = -g[t];
+        free[t] = gamma[t] > 0.0 || g[t] < 0.0;
+    }
+    for (size_t round = 0; round < 4 * k + 4; ++round) {
+        for (size_t t = 0; t < k; ++t)
+            if (!free[t]) step[t] = -gamma[t];
+        solve_free(A, k, free, minus_g, step);
+        bool changed = false;
+        for (size_t t = 0; t < k; ++t)
+            if (free[t] && gamma[t] + step[t] < 0.0) {
+                free[t] = 0;
+                changed = true;
+            }
+        if (changed) continue;
+        // Release the bound with the most negative multiplier, if there is one.
+        size_t worst = k;
+        double least = 0.0;
+        for (size_t t = 0; t < k; ++t) {
+            if (free[t]) continue;
+            double multiplier = g[t];
+            for (size_t s = 0; s < k; ++s) multiplier += A[t * k + s] * step[s];
+            if (multiplier < least) {
+                least = multiplier;
+                worst = t;
+            }
+        }
+        if (worst == k) break;
+        free[worst] = 1;
+    }
+    for (size_t t = 0; t < k; ++t)
+        if (gamma[t] + step[t] < 0.0) step[t] = -gamma[t];
+    return step;
+}
+
+}  // namespace
+
+std::vector<double> moment_start(const CrossProducts& data) {
+    const Structure& s = *data.structure;
+    const CrossTabulation& N = s.N;
+    const size_t k = N.terms(), m = k + 1;
+    // Normal equations of an unsymmetric system keep it small and safe to factor.
+    std::vector<double> K(m * m, 0.0), r(m, 0.0);
+    for (size_t t = 0; t < k; ++t) {
+        for (size_t l = N.offset[t]; l < N.offset[t + 1]; ++l)
+            r[t] += data.Zty[l] * data.Zty[l] / N.count[l];
+        for (size_t u = 0; u < k; ++u) K[t * m + u] = N.squares[t * k + u];
+        K[t * m + k] = static_cast<double>(N.levels[t]);
+        K[k * m + t] = s.sum_weights;
+    }
+    K[k * m + k] = static_cast<double>(s.n);
+    r[k] = data.yty;
+    for (size_t i = 0; i < m; ++i) {
+        const double scale = 1.0 / K[i * m + k];
+        for (size_t j = 0; j < m; ++j) K[i * m + j] *= scale;
+        r[i] *= scale;
+    }
+    std::vector<double> A(m * m), b(m, 0.0), x(m, 0.0);
+    for (size_t i = 0; i < m; ++i)
+        for (size_t j = 0; j < m; ++j) {
+            for (size_t l = 0; l < m; ++l) A[i * m + j] += K[l * m + i] * K[l * m + j];
+        }
+    for (size_t i = 0; i < m; ++i)
+        for (size_t l = 0; l < m; ++l) b[i] += K[l * m + i] * r[l];
+    solve_free(A, m, std::vector<char>(m, 1), b, x);
+
+    std::vector<double> gamma(k, 1.0);
+    if (!(x[k] > 0.0)) return gamma;
+    for (size_t t = 0; t < k; ++t) {
+        const double mean_count = s.sum_weights / static_cast<double>(N.levels[t]);
+        gamma[t] = std::clamp(x[t] / x[k], 0.05 / mean_count, 1e4);
+    }
+    return gamma;
+}
+
+Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonControl& control) {
+    const size_t k = evaluation.terms();
+    const Structure& structure = evaluation.structure();
+    std::vector<double> unit(k);
+    for (size_t t = 0; t < k; ++t)
+        unit[t] = static_cast<double>(structure.N.levels[t]) / structure.sum_weights;
+
+    Optimum best;
+    std::vector<double> inside(k);
+    const auto evaluate = [&](const std::vector<double>& gamma) {
+        for (size_t t = 0; t < k; ++t) inside[t] = std::max(gamma[t], nearly_zero * unit[t]);
+        ++best.evaluations;
+        return evaluation.objective(inside.data());
+    };
+
+    std::vector<double> gamma = std::move(start);
+    double value = evaluate(gamma);
+    for (int tries = 0; !std::isfinite(value) && tries < 60; ++tries) {
+        for (double& g : gamma) g *= 0.1;
+        value = evaluate(gamma);
+    }
+    double taken = 0.0;
+    for (int number = 0;; ++number) {
+        evaluation.derivatives();
+        const std::vector<double>& g = evaluation.gradient;
+        const std::vector<double> step = bounded_step(gamma, g, evaluation.information);
+        double slope = 0.0;
+        for (size_t t = 0; t < k; ++t) slope += g[t] * step[t];
+
+        best.objective = value;
+        best.decrement = -slope;
+        best.gamma = gamma;
+        best.gradient = g;
+        best.information = evaluation.information;
+        best.trace.push_back({number, best.evaluations, value, taken, -slope, gamma, g});
+        if (control.on_iteration) control.on_iteration(best.trace.back());
+
+        if (!(-slope > control.tolerance)) {
+            best.ending = Ending::converged;
+            break;
+        }
+        bool perfect = false;
+        for (size_t t = 0; t < k; ++t) perfect = perfect || gamma[t] > most_ratio * unit[t];
+        if (perfect) {
+            best.ending = Ending::perfect_fit;
+            break;
+        }
+        if (number >= control.most_iterations) break;
+
+        std::vector<double> trial(k);
+        double next = std::numeric_limits<double>::infinity();
+        taken = 1.0;
+        const double noise = 4e-15 * (std::abs(value) + evaluation.nu());
+        int halvings = 0;
+        for (; halvings < most_halvings; ++halvings, taken *= 0.5) {
+            for (size_t t = 0; t < k; ++t)
+                trial[t] = taken == 1.0 && step[t] == -gamma[t] ? 0.0 : gamma[t] + taken * step[t];
+            next = evaluate(trial);
+            if (next <= value + sufficient_decrease * taken * slope + noise) break;
+        }
+        if (halvings == most_halvings) {
+            evaluate(gamma);
+            best.ending = Ending::no_progress;
+            break;
+        }
+        gamma = trial;
+        value = next;
+    }
+
+    // The traces stood just inside the boundary; the answer stands on it.
+    if (std::find(best.gamma.begin(), best.gamma.end(), 0.0) != best.gamma.end()) {
+        ++best.evaluations;
+        best.objective = evaluation.objective(best.gamma.data());
+    }
+    evaluation.solve();
+    return best;
+}
+
+}  // namespace mm

@@ -1,0 +1,41 @@
+// Newton's method with the average information, on gamma >= 0 with an active set at zero.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "evaluation.hpp"
+
+namespace mm {
+
+// One line of the trace.
+struct Iteration {
+    int number = 0, evaluations = 0;
+    double objective = 0.0, step = 0.0, decrement = 0.0;
+    std::vector<double> gamma, gradient;
+};
+
+enum class Ending { converged, no_progress, too_many_iterations, perfect_fit };
+
+struct Optimum {
+    Ending ending = Ending::too_many_iterations;
+    double objective = 0.0, decrement = 0.0;
+    std::vector<double> gamma, gradient, information;  // of the criterion, in gamma
+    std::vector<Iteration> trace;
+    int evaluations = 0;
+};
+
+struct NewtonControl {
+    double tolerance = 1e-12;  // of g' A^-1 g, twice the decrease still to be had
+    int most_iterations = 100;
+    std::function<void(const Iteration&)> on_iteration;
+};
+
+// Henderson-type moments: group sums of the least-squares residuals against their expectations.
+std::vector<double> moment_start(const CrossProducts& data);
+
+// `start`: gamma, k values. At return the evaluation stands at the optimum.
+Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonControl& control);
+
+}  // namespace mm

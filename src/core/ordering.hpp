@@ -1,0 +1,16 @@
+// A fill-reducing order by minimum degree on the quotient graph
+// (Amestoy, Davis & Duff 1996, SIAM J. Matrix Anal. Appl. 17:886, for the approximate degree).
+#pragma once
+
+#include <vector>
+
+#include "cross_products.hpp"
+
+namespace mm {
+
+// The graph is a union of cliques, one a row of `cliques`, and of the edges of the strictly upper
+// triangle `edges`. Returns the vertices in order of elimination.
+std::vector<Code> minimum_degree(const SparseRows& cliques, const SparseRows& edges,
+                                 size_t vertices);
+
+}  // namespace mm

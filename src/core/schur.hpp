@@ -1,0 +1,58 @@
+// The Schur complement of the leading term,
+//
+//     S = I + s (N_22 - N_21 K N_12) s,    s = diag(theta) on the trailing levels,
+//                                          K = diag(gamma_1 / d),  d = 1 + gamma_1 n,
+//
+// its Cholesky factor, and of its inverse what the traces need. Two ways: a dense matrix handed to
+// LAPACK, or a sparse factor in a fill-reducing order with the inverse on the factor's pattern.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cross_products.hpp"
+
+namespace mm {
+
+// What the factorisation will cost, known before any number is computed.
+struct SchurPlan {
+    enum class Method { none, small, dense, sparse };
+    Method method = Method::none;
+    size_t dimension = 0;
+    double clique_work = 0.0;      // sum over leading levels of (trailing cells in the row)^2
+    double nonzeros = 0.0;         // of the factor
+    double flops = 0.0;            // of factor and inverse
+    double bytes = 0.0;            // of factor and inverse
+    double dense_bytes = 0.0, sparse_bytes = 0.0, sparse_nonzeros = 0.0;
+    bool symbolic = false;         // the sparse analysis was made
+    std::vector<Code> order;       // position -> trailing level
+    std::vector<std::int64_t> start;  // columns of the factor
+    std::vector<Code> index;          // rows below the diagonal, ascending, by position
+};
+
+const char* name(SchurPlan::Method method);
+
+// `wanted`: "auto", "dense" or "sparse".
+SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted);
+
+class Schur {
+   public:
+    virtual ~Schur() = default;
+    // Returns false where S is not numerically positive definite.
+    virtual bool factor(const double* s, const double* kappa) = 0;
+    virtual double log_determinant() const = 0;
+    virtual void forward(double* b, size_t ldb, size_t cols) const = 0;   // b <- L^-1 P b
+    virtual void backward(double* b, size_t ldb, size_t cols) const = 0;  // b <- P' L^-T b
+    virtual void invert() = 0;
+    virtual double inverse_diagonal(size_t c) const = 0;
+    // For each leading level j: a' s S^-1 s a with a the level's row of cell counts.
+    virtual void quadratic_forms(const double* s, double* out) const = 0;
+    // The factor, column-major dense or by compressed columns; rows in the plan's order.
+    virtual void export_factor(std::vector<std::int64_t>& start, std::vector<Code>& index,
+                               std::vector<double>& value) const = 0;
+};
+
+std::unique_ptr<Schur> make_schur(const CrossTabulation& N, const SchurPlan& plan);
+
+}  // namespace mm
