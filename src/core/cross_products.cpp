@@ -112,17 +112,18 @@ CrossTabulation cross_tabulate(const std::vector<const Code*>& codes, std::vecto
     const size_t q0 = N.q_leading(), q2 = N.q_trailing();
     std::vector<size_t> trailing_offset;
     for (size_t t = 1; t < k; ++t) trailing_offset.push_back(N.offset[t] - q0);
-    N.leading = tabulate(codes[0], q0, {codes.begin() + 1, codes.end()}, trailing_offset, q2, n,
-                         weights);
+    N.leading =
+        tabulate(codes[0], q0, {codes.begin() + 1, codes.end()}, trailing_offset, q2, n, weights);
     N.leading_t = transpose(N.leading, q2);
 
     N.trailing.start.assign(1, 0);
     for (size_t t = 1; t < k; ++t) {
-        const auto part = tabulate(codes[t], N.levels[t], {codes.begin() + t + 1, codes.end()},
-                                   {trailing_offset.begin() + t, trailing_offset.end()}, q2, n,
-                                   weights);
+        const auto part =
+            tabulate(codes[t], N.levels[t], {codes.begin() + t + 1, codes.end()},
+                     {trailing_offset.begin() + t, trailing_offset.end()}, q2, n, weights);
         const auto base = static_cast<std::int64_t>(N.trailing.nonzeros());
-        for (size_t l = 0; l < part.rows(); ++l) N.trailing.start.push_back(base + part.start[l + 1]);
+        for (size_t l = 0; l < part.rows(); ++l)
+            N.trailing.start.push_back(base + part.start[l + 1]);
         N.trailing.index.insert(N.trailing.index.end(), part.index.begin(), part.index.end());
         N.trailing.value.insert(N.trailing.value.end(), part.value.begin(), part.value.end());
     }

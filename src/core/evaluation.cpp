@@ -184,9 +184,9 @@ void Evaluation::derivatives() {
     Matrix z(rank_, k_);
     for (size_t t = 0; t < k_; ++t)
         for (size_t j = 0; j < rank_; ++j) {
-            double v = dot(structure_.ZtX.col(j) + N_.offset[t], e_.data() + N_.offset[t],
-                           N_.levels[t]) -
-                       dot(C_.col(j), F.col(t), q_);
+            double v =
+                dot(structure_.ZtX.col(j) + N_.offset[t], e_.data() + N_.offset[t], N_.levels[t]) -
+                dot(C_.col(j), F.col(t), q_);
             for (size_t i = 0; i < j; ++i) v -= RX(i, j) * z(i, t);
             z(j, t) = v / RX(j, j);
         }

@@ -33,6 +33,7 @@ class Evaluation {
 
     const CrossProducts& data() const { return data_; }
     const Structure& structure() const { return structure_; }
+    const std::vector<double>& gamma() const { return gamma_; }
     size_t terms() const { return k_; }
     double nu() const { return nu_; }
 

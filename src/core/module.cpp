@@ -25,6 +25,9 @@ using namespace mm;
 
 namespace {
 
+// Evaluations below this many flops take well under a millisecond.
+constexpr double cheap_flops = 3e5;
+
 using Codes = nb::ndarray<const Code, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using FortranMatrix = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
@@ -44,7 +47,9 @@ nb::object to_numpy(const Matrix& m) { return to_numpy(m.values, {m.rows, m.cols
 
 void set_lapack(const nb::dict& functions) {
     Lapack& l = lapack();
-    const auto get = [&](const char* name) { return nb::cast<nb::capsule>(functions[name]).data(); };
+    const auto get = [&](const char* name) {
+        return nb::cast<nb::capsule>(functions[name]).data();
+    };
     l.dpotrf = reinterpret_cast<Lapack::Potrf>(get("dpotrf"));
     l.dpotri = reinterpret_cast<Lapack::Potrf>(get("dpotri"));
     l.dtrsm = reinterpret_cast<Lapack::Trsm>(get("dtrsm"));
@@ -76,9 +81,9 @@ struct PyStructure {
         if (weights && weights->shape(0) != n)
             throw std::invalid_argument("weights and X differ in length");
         nb::gil_scoped_release release;
-        structure = std::make_shared<const Structure>(n, std::move(pointers), std::move(levels),
-                                                      X.data(), X.shape(1),
-                                                      weights ? weights->data() : nullptr);
+        structure =
+            std::make_shared<const Structure>(n, std::move(pointers), std::move(levels), X.data(),
+                                              X.shape(1), weights ? weights->data() : nullptr);
     }
 };
 
@@ -138,10 +143,14 @@ struct Fit {
 
 const char* ending_name(Ending e) {
     switch (e) {
-        case Ending::converged: return "converged";
-        case Ending::no_progress: return "no progress";
-        case Ending::too_many_iterations: return "too many iterations";
-        case Ending::perfect_fit: return "perfect fit";
+        case Ending::converged:
+            return "converged";
+        case Ending::no_progress:
+            return "no progress";
+        case Ending::too_many_iterations:
+            return "too many iterations";
+        case Ending::perfect_fit:
+            return "perfect fit";
     }
     return "";
 }
@@ -155,6 +164,7 @@ Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
     NewtonControl control;
     control.tolerance = tolerance;
     control.most_iterations = most_iterations;
+    control.restart = plan.flops + static_cast<double>(data.structure->N.q()) < cheap_flops;
     control.on_iteration = [&](const Iteration& it) {
         nb::gil_scoped_acquire acquire;
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
@@ -257,12 +267,13 @@ NB_MODULE(_core, m) {
                      [](const PyStructure& s) { return sparse(s.structure->N.trailing); })
         .def_prop_ro("sum_log_weights",
                      [](const PyStructure& s) { return s.structure->sum_log_weights; })
-        .def("plan",
-             [](const PyStructure& s, const std::string& method) {
-                 nb::gil_scoped_release release;
-                 return plan_schur(s.structure->N, method);
-             },
-             nb::arg("method"))
+        .def(
+            "plan",
+            [](const PyStructure& s, const std::string& method) {
+                nb::gil_scoped_release release;
+                return plan_schur(s.structure->N, method);
+            },
+            nb::arg("method"))
         .def("cross_products", &make_cross_products, nb::arg("y"));
 
     nb::class_<SchurPlan>(m, "SchurPlan")
@@ -295,15 +306,15 @@ NB_MODULE(_core, m) {
                          const size_t k = f.optimum.gamma.size();
                          return to_numpy(f.optimum.information, {k, k});
                      })
-        .def_prop_ro("trace",
-                     [](const Fit& f) {
-                         nb::list rows;
-                         for (const Iteration& it : f.optimum.trace)
-                             rows.append(nb::make_tuple(it.number, it.evaluations, it.objective,
-                                                        it.step, it.decrement, it.gamma,
-                                                        it.gradient));
-                         return rows;
-                     })
+        .def_prop_ro(
+            "trace",
+            [](const Fit& f) {
+                nb::list rows;
+                for (const Iteration& it : f.optimum.trace)
+                    rows.append(nb::make_tuple(it.number, it.evaluations, it.objective, it.step,
+                                               it.decrement, it.gamma, it.gradient));
+                return rows;
+            })
         .def_prop_ro("beta", [](const Fit& f) { return to_numpy(f.beta); })
         .def_prop_ro("u", [](const Fit& f) { return to_numpy(f.u); })
         .def_prop_ro("unscaled_covariance", [](const Fit& f) { return to_numpy(f.vcov); })

@@ -13,6 +13,11 @@ constexpr double nearly_zero = 1e-10;
 constexpr double most_ratio = 1e13;
 constexpr double sufficient_decrease = 1e-4;
 constexpr int most_halvings = 40;
+// Another minimum must be lower by more than rounding to be preferred.
+constexpr double least_improvement = 1e-8;
+// Close to the optimum the decrement should fall by far more than this an iteration; where it does
+// not, the average information is a poor Hessian and is corrected.
+constexpr double near_decrement = 0.1, slow_rate = 0.01;
 
 // Solves the symmetric positive definite k x k system restricted to `free`; the rest of x is kept.
 void solve_free(const std::vector<double>& A, size_t k, const std::vector<char>& free,
@@ -31,7 +36,8 @@ void solve_free(const std::vector<double>& A, size_t k, const std::vector<char>&
     for (double ridge = 0.0;; ridge = ridge == 0.0 ? 1e-10 : 100.0 * ridge) {
         std::vector<double> B(m * m), b(m);
         for (size_t j = 0; j < m; ++j) {
-            for (size_t i = j; i < m; ++i) B[j * m + i] = A[index[i] * k + index[j]] * scale[i] * scale[j];
+            for (size_t i = j; i < m; ++i)
+                B[j * m + i] = A[index[i] * k + index[j]] * scale[i] * scale[j];
             B[j * m + j] += ridge;
             double v = rhs[index[j]];
             for (size_t t = 0; t < k; ++t)
@@ -90,6 +96,42 @@ std::vector<double> bounded_step(const std::vector<double>& gamma, const std::ve
     return step;
 }
 
+// The average information is the mean of the Hessian and its expectation; what it lacks of the
+// Hessian is learnt from the change of the gradient over the last steps (symmetric rank one).
+class Correction {
+   public:
+    explicit Correction(size_t k) : k_(k), C_(k * k, 0.0) {}
+
+    void learn(const std::vector<double>& A, const std::vector<double>& step,
+               const std::vector<double>& gradient_change) {
+        std::vector<double> v = gradient_change;
+        for (size_t i = 0; i < k_; ++i)
+            for (size_t j = 0; j < k_; ++j) v[i] -= (A[i * k_ + j] + C_[i * k_ + j]) * step[j];
+        const double vs = dot(v.data(), step.data(), k_);
+        const double vv = dot(v.data(), v.data(), k_), ss = dot(step.data(), step.data(), k_);
+        if (!(std::abs(vs) > 1e-8 * std::sqrt(vv * ss))) return;
+        for (size_t i = 0; i < k_; ++i)
+            for (size_t j = 0; j < k_; ++j) C_[i * k_ + j] += v[i] * v[j] / vs;
+    }
+
+    // A + C, or A alone where the sum is not positive definite or far from A.
+    std::vector<double> corrected(const std::vector<double>& A) {
+        std::vector<double> B(A), scaled(A);
+        for (size_t i = 0; i < k_ * k_; ++i) B[i] += C_[i];
+        for (size_t i = 0; i < k_; ++i)
+            for (size_t j = 0; j < k_; ++j)
+                scaled[i * k_ + j] = B[i * k_ + j] - least_share * A[i * k_ + j];
+        if (cholesky(scaled.data(), k_, k_)) return B;
+        std::fill(C_.begin(), C_.end(), 0.0);
+        return A;
+    }
+
+   private:
+    static constexpr double least_share = 0.1;
+    size_t k_;
+    std::vector<double> C_;
+};
+
 }  // namespace
 
 std::vector<double> moment_start(const CrossProducts& data) {
@@ -130,7 +172,9 @@ std::vector<double> moment_start(const CrossProducts& data) {
     return gamma;
 }
 
-Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonControl& control) {
+namespace {
+
+Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonControl& control) {
     const size_t k = evaluation.terms();
     const Structure& structure = evaluation.structure();
     std::vector<double> unit(k);
@@ -152,12 +196,22 @@ Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonCo
         value = evaluate(gamma);
     }
     double taken = 0.0;
+    Correction correction(k);
+    std::vector<double> moved;
     for (int number = 0;; ++number) {
         evaluation.derivatives();
         const std::vector<double>& g = evaluation.gradient;
-        const std::vector<double> step = bounded_step(gamma, g, evaluation.information);
-        double slope = 0.0;
-        for (size_t t = 0; t < k; ++t) slope += g[t] * step[t];
+        const std::vector<double>& A = evaluation.information;
+        std::vector<double> step = bounded_step(gamma, g, A);
+        double slope = dot(g.data(), step.data(), k);
+        if (!moved.empty() && best.decrement < near_decrement &&
+            -slope > slow_rate * best.decrement && -slope > control.tolerance) {
+            std::vector<double> change(g);
+            for (size_t t = 0; t < k; ++t) change[t] -= best.gradient[t];
+            correction.learn(A, moved, change);
+            step = bounded_step(gamma, g, correction.corrected(A));
+            slope = dot(g.data(), step.data(), k);
+        }
 
         best.objective = value;
         best.decrement = -slope;
@@ -191,19 +245,45 @@ Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonCo
             if (next <= value + sufficient_decrease * taken * slope + noise) break;
         }
         if (halvings == most_halvings) {
-            evaluate(gamma);
             best.ending = Ending::no_progress;
             break;
         }
+        moved.resize(k);
+        for (size_t t = 0; t < k; ++t) moved[t] = trial[t] - gamma[t];
         gamma = trial;
         value = next;
     }
 
-    // The traces stood just inside the boundary; the answer stands on it.
-    if (std::find(best.gamma.begin(), best.gamma.end(), 0.0) != best.gamma.end()) {
-        ++best.evaluations;
-        best.objective = evaluation.objective(best.gamma.data());
+    return best;
+}
+
+}  // namespace
+
+Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonControl& control) {
+    Optimum best = descend(evaluation, std::move(start), control);
+    const size_t k = evaluation.terms();
+    // The criterion of several terms may have several minima. Where another descent costs next to
+    // nothing, one is made from each point in which a single ratio is moved to one.
+    if (control.restart && k > 1 && best.ending != Ending::perfect_fit) {
+        NewtonControl silent = control;
+        silent.on_iteration = nullptr;
+        const std::vector<double> found = best.gamma;
+        for (size_t t = 0; t < k; ++t) {
+            std::vector<double> moved = found;
+            moved[t] = 1.0;
+            Optimum other = descend(evaluation, std::move(moved), silent);
+            const int evaluations = best.evaluations + other.evaluations;
+            if (other.ending == Ending::converged &&
+                other.objective < best.objective - least_improvement) {
+                best = std::move(other);
+                if (control.on_iteration)
+                    for (const Iteration& it : best.trace) control.on_iteration(it);
+            }
+            best.evaluations = evaluations;
+        }
     }
+    // Traces stand just inside the boundary, and restarts elsewhere; the answer stands here.
+    if (evaluation.gamma() != best.gamma) best.objective = evaluation.objective(best.gamma.data());
     evaluation.solve();
     return best;
 }

@@ -29,6 +29,7 @@ struct Optimum {
 struct NewtonControl {
     double tolerance = 1e-12;  // of g' A^-1 g, twice the decrease still to be had
     int most_iterations = 100;
+    bool restart = false;  // look for lower minima from other starts
     std::function<void(const Iteration&)> on_iteration;
 };
 

@@ -190,7 +190,8 @@ class QuotientGraph {
             const Code v = buckets_[i].second;
             if (weight_[v] == 0) continue;
             bool sorted = false;
-            for (size_t j = i + 1; j < buckets_.size() && buckets_[j].first == buckets_[i].first; ++j) {
+            for (size_t j = i + 1; j < buckets_.size() && buckets_[j].first == buckets_[i].first;
+                 ++j) {
                 const Code u = buckets_[j].second;
                 if (weight_[u] == 0) continue;
                 if (!sorted) {

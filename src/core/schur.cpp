@@ -211,8 +211,13 @@ class DenseSchur final : public Schur {
 class SparseSchur final : public Schur {
    public:
     SparseSchur(const CrossTabulation& N, const SchurPlan& plan)
-        : N_(N), plan_(plan), n_(plan.dimension), below_(transpose(N.trailing, n_)),
-          position_(n_), diagonal_(n_), value_(plan.index.size()) {
+        : N_(N),
+          plan_(plan),
+          n_(plan.dimension),
+          below_(transpose(N.trailing, n_)),
+          position_(n_),
+          diagonal_(n_),
+          value_(plan.index.size()) {
         for (size_t k = 0; k < n_; ++k) position_[plan.order[k]] = static_cast<Code>(k);
     }
 
@@ -402,10 +407,13 @@ class SparseSchur final : public Schur {
 
 std::unique_ptr<Schur> make_schur(const CrossTabulation& N, const SchurPlan& plan) {
     switch (plan.method) {
-        case SchurPlan::Method::none: return std::make_unique<NoSchur>();
+        case SchurPlan::Method::none:
+            return std::make_unique<NoSchur>();
         case SchurPlan::Method::small:
-        case SchurPlan::Method::dense: return std::make_unique<DenseSchur>(N, plan);
-        case SchurPlan::Method::sparse: return std::make_unique<SparseSchur>(N, plan);
+        case SchurPlan::Method::dense:
+            return std::make_unique<DenseSchur>(N, plan);
+        case SchurPlan::Method::sparse:
+            return std::make_unique<SparseSchur>(N, plan);
     }
     return nullptr;
 }

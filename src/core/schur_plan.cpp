@@ -56,10 +56,13 @@ bool symbolic(const CrossTabulation& N, SchurPlan& plan, double most_nonzeros) {
 
 const char* name(SchurPlan::Method method) {
     switch (method) {
-        case SchurPlan::Method::none: return "diagonal";
+        case SchurPlan::Method::none:
+            return "diagonal";
         case SchurPlan::Method::small:
-        case SchurPlan::Method::dense: return "dense";
-        case SchurPlan::Method::sparse: return "sparse";
+        case SchurPlan::Method::dense:
+            return "dense";
+        case SchurPlan::Method::sparse:
+            return "sparse";
     }
     return "";
 }

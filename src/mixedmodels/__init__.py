@@ -1,1 +1,61 @@
-"""Linear mixed-effects models."""
+"""Linear mixed-effects models: lme4's formulas and numbers, by Newton's method.
+
+Examples
+--------
+>>> import mixedmodels as mm
+>>> dyestuff = mm.datasets.load("dyestuff")
+>>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff)
+>>> fm1.fixef()
+(Intercept)    1527.5
+Name: Estimate, dtype: float64
+"""
+
+from importlib.metadata import version as _version
+
+from mixedmodels import datasets
+from mixedmodels.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    ComparisonError,
+    ConvergenceWarning,
+    DataError,
+    FitTooLargeError,
+    FormulaError,
+    GroupingError,
+    MixedModelsError,
+    MixedModelsWarning,
+    RankDeficientWarning,
+    ResponseError,
+    UnknownColumnError,
+    UnknownDatasetError,
+    UnknownLevelError,
+    UnsupportedTermError,
+)
+from mixedmodels.inference.anova import anova
+from mixedmodels.model import LinearMixedModel, lmer, plan
+
+__version__ = _version("mixedmodels")
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "ComparisonError",
+    "ConvergenceWarning",
+    "DataError",
+    "FitTooLargeError",
+    "FormulaError",
+    "GroupingError",
+    "LinearMixedModel",
+    "MixedModelsError",
+    "MixedModelsWarning",
+    "RankDeficientWarning",
+    "ResponseError",
+    "UnknownColumnError",
+    "UnknownDatasetError",
+    "UnknownLevelError",
+    "UnsupportedTermError",
+    "anova",
+    "datasets",
+    "lmer",
+    "plan",
+]

@@ -1,0 +1,110 @@
+"""Design → CrossProducts: all that a fit needs of the data, summed over its rows once."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixedmodels import _core
+from mixedmodels.errors import DataError, RankDeficientWarning
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mixedmodels.design import Design
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CrossProducts:
+    """Z'WZ, Z'WX, X'WX, Z'Wy, X'Wy and y'Wy, with y and X made orthogonal first.
+
+    X is replaced by an orthonormal basis Q of its columns (X[:, kept] = Q R) and y by what the
+    regression on X leaves of it, so that a mean far from zero costs no digits.
+
+    Attributes
+    ----------
+    structure : _core.Structure
+        The part without the response: counts, cross-tabulations, Q, R and Z'WQ.
+    response : _core.CrossProducts
+        The part with it.
+    labels : tuple of str
+        The terms, by decreasing number of levels.
+    """
+
+    structure: _core.Structure
+    response: _core.CrossProducts
+    labels: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return self.structure.n
+
+    @property
+    def rank(self) -> int:
+        """Number of linearly independent columns of X."""
+        return len(self.structure.kept)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Number of levels of each term."""
+        return tuple(self.structure.levels)
+
+    def with_response(self, y: NDArray[np.float64]) -> CrossProducts:
+        """Return the cross-products of the same design with another response (n,)."""
+        return CrossProducts(self.structure, self.structure.cross_products(y), self.labels)
+
+    def __repr__(self) -> str:
+        terms = ", ".join(
+            f"{label} {levels}" for label, levels in zip(self.labels, self.levels, strict=True)
+        )
+        cells = self.structure.leading[1].size + self.structure.trailing[1].size
+        return f"CrossProducts of {self.n} rows: {terms}; {cells} cells; rank of X {self.rank}"
+
+
+def cross_products(design: Design) -> CrossProducts:
+    """Sum the rows of a design.
+
+    Parameters
+    ----------
+    design : Design
+        Response, model matrix and grouping factors.
+
+    Returns
+    -------
+    CrossProducts
+
+    Warns
+    -----
+    RankDeficientWarning
+        If columns of X are linear combinations of those before them; they are left out.
+    """
+    structure = _core.Structure(
+        [g.codes for g in design.groupings],
+        [g.nlevels for g in design.groupings],
+        design.X,
+        design.weights,
+    )
+    if structure.dropped:
+        names = ", ".join(design.names[j] for j in structure.dropped)
+        warnings.warn(
+            f"fixed-effects columns that follow from others were dropped: {names}",
+            RankDeficientWarning,
+            stacklevel=4,
+        )
+    if structure.n <= len(structure.kept):
+        raise DataError(
+            f"{structure.n} rows cannot determine {len(structure.kept)} fixed effects and a "
+            "residual variance; use fewer terms or more rows"
+        )
+    response = design.y if design.offset is None else design.y - design.offset
+    cross = structure.cross_products(np.ascontiguousarray(response))
+    if not cross.yty > 1e-28 * cross.yty_total:
+        raise DataError(
+            f"the fixed effects fit {design.response_name} perfectly: "
+            "there is no variation left to divide among random effects"
+        )
+    return CrossProducts(structure, cross, tuple(g.label for g in design.groupings))

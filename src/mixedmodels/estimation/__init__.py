@@ -1,0 +1,1 @@
+"""From cross-products to the optimum: plan, evaluation, Newton."""

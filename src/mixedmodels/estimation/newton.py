@@ -1,0 +1,203 @@
+"""CrossProducts and Plan → Optimum: Newton's method, whose loop is in the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixedmodels import _core
+from mixedmodels.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mixedmodels.cross_products import CrossProducts
+    from mixedmodels.estimation.plan import Plan
+
+# Twice the decrease of the criterion that the next step would bring: far below what is printed.
+TOLERANCE = 1e-12
+# What is left when rounding stops the descent early is still converged below this.
+LEAST_TOLERANCE = 1e-8
+MOST_ITERATIONS = 100
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One line of the trace.
+
+    Attributes
+    ----------
+    number, evaluations : int
+        Of the iteration, from 0 at the start; evaluations of the criterion so far.
+    objective : float
+        The criterion.
+    step : float
+        Length of the step that led here, as a part of Newton's.
+    decrement : float
+        g'A⁻¹g, twice the decrease that Newton's next step promises.
+    theta, gradient : tuple of float
+        The relative standard deviations, and the derivative of the criterion with respect to them.
+    """
+
+    number: int
+    evaluations: int
+    objective: float
+    step: float
+    decrement: float
+    theta: tuple[float, ...]
+    gradient: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Optimum:
+    """Where the criterion is least, and how it was found.
+
+    Attributes
+    ----------
+    core : _core.Fit
+        What the core found.
+    reml : bool
+        The criterion: REML or maximum likelihood.
+    """
+
+    core: _core.Fit
+    reml: bool
+
+    @cached_property
+    def theta(self) -> NDArray[np.float64]:
+        """Relative standard deviations σ_t/σ, one a term."""
+        return np.sqrt(self.core.gamma)
+
+    @property
+    def objective(self) -> float:
+        """The criterion at the optimum."""
+        return self.core.objective
+
+    @property
+    def converged(self) -> bool:
+        """Whether the next step would lower the criterion by less than rounding would."""
+        return self.core.decrement <= LEAST_TOLERANCE
+
+    @cached_property
+    def multipliers(self) -> NDArray[np.float64]:
+        """∂d/∂γ of the terms whose variance is zero, which is positive there; zero elsewhere."""
+        return np.where(self.core.gamma == 0.0, self.core.gradient, 0.0)
+
+    @cached_property
+    def iterations(self) -> tuple[Iteration, ...]:
+        """The trace, from the start to the optimum."""
+        return tuple(_iteration(*row) for row in self.core.trace)
+
+    def to_frame(self, labels: Sequence[str]) -> pd.DataFrame:
+        """Return the trace, one row an iteration."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "iteration": [it.number for it in self.iterations],
+                "evaluations": [it.evaluations for it in self.iterations],
+                "objective": [it.objective for it in self.iterations],
+                "step": [it.step for it in self.iterations],
+                "decrement": [it.decrement for it in self.iterations],
+                **{
+                    f"theta[{label}]": [it.theta[t] for it in self.iterations]
+                    for t, label in enumerate(labels)
+                },
+                **{
+                    f"gradient[{label}]": [it.gradient[t] for it in self.iterations]
+                    for t, label in enumerate(labels)
+                },
+            }
+        )
+
+    def __repr__(self) -> str:
+        theta = ", ".join(f"{t:.6g}" for t in self.theta)
+        return (
+            f"Optimum: {self.objective:.6f} at theta = ({theta}), "
+            f"{self.core.evaluations} evaluations, {self.core.ending}"
+        )
+
+
+def _iteration(
+    number: int,
+    evaluations: int,
+    objective: float,
+    step: float,
+    decrement: float,
+    gamma: Sequence[float],
+    gradient: Sequence[float],
+) -> Iteration:
+    theta = tuple(g**0.5 for g in gamma)
+    return Iteration(
+        number,
+        evaluations,
+        objective,
+        step,
+        max(decrement, 0.0),
+        theta,
+        tuple(2.0 * t * g for t, g in zip(theta, gradient, strict=True)),
+    )
+
+
+def minimise(
+    data: CrossProducts,
+    plan: Plan,
+    reml: bool,
+    start: NDArray[np.float64] | None = None,
+    on_iteration: Callable[[Iteration], None] | None = None,
+) -> Optimum:
+    """Find the variance ratios with the least criterion.
+
+    Newton's method with the average information as the Hessian (Gilmour, Thompson & Cullis 1995,
+    Biometrics 51:1440) on γ = θ² ≥ 0, a variance staying at zero while the criterion would rise
+    with it; from Henderson's moments unless a start is given.
+
+    Parameters
+    ----------
+    data : CrossProducts
+        The sums over the data.
+    plan : Plan
+        How to evaluate.
+    reml : bool
+        REML or maximum likelihood.
+    start : ndarray (k,), optional
+        θ to start from.
+    on_iteration : callable, optional
+        Called with each `Iteration` as it is reached.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    DataError
+        If the random effects fit the response perfectly.
+    """
+    callback = None
+    if on_iteration is not None:
+        call = on_iteration  # the closure wants a name that is never None
+
+        def callback(*row: object) -> None:
+            call(_iteration(*row))  # type: ignore[arg-type]
+
+    fit = _core.fit(
+        data.response,
+        plan.core,
+        reml,
+        None if start is None else [float(t) ** 2 for t in start],
+        TOLERANCE,
+        MOST_ITERATIONS,
+        callback,
+    )
+    if fit.ending == "perfect fit":
+        raise DataError(
+            f"the levels of {' and '.join(data.labels)} fit the response perfectly: "
+            "no residual variation is left; a grouping factor may repeat the response"
+        )
+    return Optimum(fit, reml)

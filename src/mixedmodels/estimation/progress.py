@@ -1,0 +1,102 @@
+"""What a person sees while a fit runs: the verbose trace, and a line in a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from mixedmodels.estimation.newton import Iteration
+
+# Fits that end sooner than this say nothing.
+SECONDS_OF_SILENCE = 2.0
+
+
+class Progress:
+    """Reports the iterations of one fit; a context manager.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        The terms.
+    criterion : str
+        The name of what is minimised.
+    verbose : bool
+        Print a line an iteration on standard output.
+    progress : bool or None
+        Show a line in the terminal; None does so where standard error is one and the fit takes
+        longer than two seconds.
+    """
+
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        criterion: str,
+        verbose: bool,
+        progress: bool | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._labels = labels
+        self._criterion = criterion
+        self._verbose = verbose
+        self._shown = sys.stderr.isatty() if progress is None else progress
+        self._silence = SECONDS_OF_SILENCE if progress is None else 0.0
+        self._clock = clock
+        self._begun = clock()
+        self._status: Status | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything would be said at all."""
+        return self._verbose or self._shown
+
+    def __call__(self, iteration: Iteration) -> None:
+        if self._verbose:
+            if iteration.number == 0:
+                names = "  ".join(f"{label:>10}" for label in self._labels)
+                print(
+                    f"{'iteration':>9} {self._criterion:>18} {'step':>8} {'gradient':>10}"
+                    f"  theta: {names}"
+                )
+            theta = "  ".join(
+                f"{t:>{max(10, len(label))}.6f}"
+                for t, label in zip(iteration.theta, self._labels, strict=True)
+            )
+            largest = max(abs(g) for g in iteration.gradient)
+            print(
+                f"{iteration.number:>9} {iteration.objective:>18.6f} {iteration.step:>8.4f} "
+                f"{largest:>10.2e}         {theta}",
+                flush=True,
+            )
+        if self._shown and self._clock() - self._begun >= self._silence:
+            self._show(
+                f"iteration {iteration.number}: {self._criterion} {iteration.objective:.4f}, "
+                f"still to gain {iteration.decrement / 2:.1e}, "
+                f"{self._clock() - self._begun:.0f} s"
+            )
+
+    def _show(self, text: str) -> None:
+        if self._status is None:
+            from rich.console import Console
+
+            self._status = Console(stderr=True).status(text)
+            self._status.start()
+        else:
+            self._status.update(text)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()

@@ -1,0 +1,626 @@
+"""The fitted model, and `lmer`, which makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mixedmodels import _core
+from mixedmodels.cross_products import CrossProducts, cross_products
+from mixedmodels.design import Design, build_design
+from mixedmodels.display.document import Document, Printed
+from mixedmodels.display.naming import caller_name
+from mixedmodels.display.summary import Coefficient, ModelSummary, VarianceComponent
+from mixedmodels.errors import ArgumentError, ArgumentTypeError, ResponseError
+from mixedmodels.estimation.newton import Optimum, minimise
+from mixedmodels.estimation.plan import Plan, make_plan
+from mixedmodels.estimation.progress import Progress
+from mixedmodels.formula import Formula
+from mixedmodels.matrices import cholesky_factor, relative_factor, theta_of_levels, transposed_Z
+from mixedmodels.random_effects import ByFactor, RandomEffects
+from mixedmodels.variance_components import VarianceComponents
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+    from scipy.sparse import csc_array, csr_array, dia_array
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked of `lmer` besides formula and data, so that `update` can ask it again."""
+
+    reml: bool = True
+    weights: Any = None
+    offset: Any = None
+    missing: Literal["drop", "error"] = "drop"
+    start: Any = None
+    method: str = "auto"
+    verbose: bool = False
+    progress: bool | None = None
+    seed: int | None = None
+    context: Mapping[str, Callable[..., Any]] | None = None
+
+
+def lmer(
+    formula: str | Formula,
+    data: Any,
+    *,
+    reml: bool = True,
+    weights: ArrayLike | str | None = None,
+    offset: ArrayLike | str | None = None,
+    missing: Literal["drop", "error"] = "drop",
+    start: ArrayLike | None = None,
+    method: str = "auto",
+    verbose: bool = False,
+    progress: bool | None = None,
+    seed: int | None = None,
+    context: Mapping[str, Callable[..., Any]] | None = None,
+) -> LinearMixedModel:
+    """Fit a linear mixed-effects model with simple, scalar random effects.
+
+    Parameters
+    ----------
+    formula : str
+        ``response ~ fixed effects + (1 | group) + …``, as in lme4.
+    data : data frame
+        pandas, polars, pyarrow, any frame that narwhals reads, or a dict of columns.
+    reml : bool, default True
+        Estimate by REML; by maximum likelihood if false.
+    weights : array_like (n,) or column name, optional
+        Positive prior weights: the residual variance of row i is σ²/wᵢ.
+    offset : array_like (n,) or column name, optional
+        Added to the linear predictor with coefficient one.
+    missing : {"drop", "error"}, default "drop"
+        What to do with rows in which a needed value is missing.
+    start : array_like (k,), optional
+        θ to start from, in the order in which the terms are printed; moments by default.
+    method : {"auto", "exact", "dense", "sparse"}, default "auto"
+        How the criterion is evaluated; see `mixedmodels.plan`.
+    verbose : bool, default False
+        Print each iteration.
+    progress : bool, optional
+        Show a line in the terminal while the fit runs; by default if it takes over two seconds.
+    seed : int, optional
+        For methods that draw random numbers; the exact methods draw none.
+    context : dict of str to callable, optional
+        Functions of your own that the formula may call.
+
+    Returns
+    -------
+    LinearMixedModel
+
+    Raises
+    ------
+    FormulaError, UnknownColumnError
+        If the formula cannot be understood, or names what is not there.
+    DataError
+        If no model can be fitted to these data; the message says why.
+    ArgumentError, ArgumentTypeError
+        If another argument is not what it may be.
+    FitTooLargeError
+        If the fit would not go into memory.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> dyestuff = mm.datasets.load("dyestuff")
+    >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff)
+    >>> round(fm1.objective, 4)
+    319.6543
+    """
+    if not isinstance(reml, (bool, np.bool_)):
+        raise ArgumentTypeError(f"reml must be True or False, not {reml!r}")
+    options = Options(
+        bool(reml), weights, offset, missing, start, method, verbose, progress, seed, context
+    )
+    model = _fit(formula, data, options)
+    if model.design.data_name is None and (name := caller_name(data)) is not None:
+        model = replace(model, data_name=name)
+    return model
+
+
+def plan(
+    formula: str | Formula, data: Any, *, method: str = "auto", **design_options: Any
+) -> Plan:
+    """Say how a model would be fitted and what it would cost, without fitting it.
+
+    Parameters
+    ----------
+    formula : str
+        As for `lmer`.
+    data : data frame
+        As for `lmer`.
+    method : {"auto", "exact", "dense", "sparse"}, default "auto"
+        How to evaluate the criterion.
+    **design_options
+        ``weights``, ``offset``, ``missing`` and ``context``, as for `lmer`.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> pastes = mm.datasets.load("pastes")
+    >>> mm.plan("strength ~ 1 + (1 | batch) + (1 | sample)", pastes).dimension
+    10
+    """
+    return make_plan(cross_products(build_design(formula, data, **design_options)), method)
+
+
+def _fit(formula: str | Formula, data: Any, options: Options) -> LinearMixedModel:
+    design = build_design(
+        formula,
+        data,
+        weights=options.weights,
+        offset=options.offset,
+        missing=options.missing,
+        context=options.context,
+    )
+    sums = cross_products(design)
+    chosen = make_plan(sums, options.method)
+    optimum = _minimise(sums, chosen, options)
+    return LinearMixedModel(design, sums, chosen, optimum, options, design.data_name)
+
+
+def _minimise(sums: CrossProducts, chosen: Plan, options: Options) -> Optimum:
+    start = None
+    if options.start is not None:
+        start = np.atleast_1d(np.asarray(options.start, dtype=np.float64))
+        k = len(sums.labels)
+        if start.shape != (k,) or not np.all(np.isfinite(start)) or np.any(start < 0):
+            raise ArgumentError(
+                f"start must be {k} numbers, finite and not negative: "
+                f"theta of {', '.join(sums.labels)}; got {options.start!r}"
+            )
+    criterion = "REML criterion" if options.reml else "deviance"
+    with Progress(sums.labels, criterion, options.verbose, options.progress) as progress:
+        return minimise(sums, chosen, options.reml, start, progress if progress.wanted else None)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearMixedModel(Printed):
+    """A fitted linear mixed-effects model, y = Xβ + Zb + ε with b ~ N(0, σ²ΛΛ').
+
+    Made by `lmer`. It is a value: nothing that is asked of it changes it.
+
+    Attributes
+    ----------
+    design : Design
+        Response, model matrix and grouping factors.
+    cross_products : CrossProducts
+        Their sums, from which it was fitted.
+    plan : Plan
+        How the criterion was evaluated.
+    optimum : Optimum
+        Where the criterion is least, and how it was found.
+    options : Options
+        What was asked of `lmer`.
+    data_name : str or None
+        The name of the data, as printed.
+    """
+
+    design: Design
+    cross_products: CrossProducts
+    plan: Plan
+    optimum: Optimum
+    options: Options
+    data_name: str | None = None
+
+    # -- what was fitted ---------------------------------------------------------------------
+
+    @property
+    def formula(self) -> Formula:
+        """The formula."""
+        return self.design.formula
+
+    @property
+    def reml(self) -> bool:
+        """Whether the estimates are REML's rather than maximum likelihood's."""
+        return self.optimum.reml
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows used."""
+        return self.cross_products.n
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Number of levels of each grouping factor."""
+        return {g.label: g.nlevels for g in self.design.groupings}
+
+    @property
+    def df(self) -> int:
+        """Number of parameters: fixed effects, variances and the residual variance."""
+        return self.cross_products.rank + len(self.theta) + 1
+
+    @property
+    def X(self) -> Floats:
+        """Fixed-effects model matrix (n, p), redundant columns included."""
+        return self.design.X
+
+    @cached_property
+    def Zt(self) -> csr_array:
+        """Z' (q, n), sparse: indicators of the levels, term after term."""
+        return transposed_Z(self.design)
+
+    # -- the optimum -------------------------------------------------------------------------
+
+    @property
+    def theta(self) -> Floats:
+        """Relative standard deviations σ_t/σ (k,), in the order of the terms."""
+        return self.optimum.theta
+
+    @cached_property
+    def beta(self) -> Floats:
+        """Fixed-effects coefficients (rank,), without those of redundant columns."""
+        return self.optimum.core.beta
+
+    @cached_property
+    def sigma(self) -> float:
+        """Residual standard deviation σ."""
+        return float(np.sqrt(self.optimum.core.r2 / self.optimum.core.nu))
+
+    @property
+    def u(self) -> Floats:
+        """Conditional means of the spherical random effects (q,), û with b̂ = Λû."""
+        return self.optimum.core.u
+
+    @property
+    def objective(self) -> float:
+        """The criterion at the optimum: REML's, or the deviance −2 log L."""
+        return self.optimum.objective
+
+    @property
+    def loglik(self) -> float:
+        """Log-likelihood at the optimum, restricted if the model was fitted by REML."""
+        return -0.5 * self.objective
+
+    @cached_property
+    def deviance(self) -> float:
+        """−2 log-likelihood at the estimated θ, profiled over β and σ; also for REML fits."""
+        if not self.reml:
+            return self.objective
+        core = self.optimum.core
+        n = self.nobs
+        log_weights = self.cross_products.structure.sum_log_weights
+        return core.log_det_M + n * (1.0 + np.log(2.0 * np.pi * core.r2 / n)) - log_weights
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, objective + 2 df."""
+        return self.objective + 2.0 * self.df
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, objective + df log n."""
+        return self.objective + self.df * float(np.log(self.nobs))
+
+    @property
+    def converged(self) -> bool:
+        """Whether the optimiser reached its tolerance."""
+        return self.optimum.converged
+
+    @property
+    def singular(self) -> bool:
+        """Whether a variance is estimated as zero."""
+        return bool(np.any(self.theta == 0.0))
+
+    @cached_property
+    def iterations(self) -> pd.DataFrame:
+        """The trace of the optimiser, a row an iteration; gradients are those with respect to θ."""
+        return self.optimum.to_frame(self.cross_products.labels)
+
+    @cached_property
+    def Lambda(self) -> dia_array:
+        """Relative covariance factor Λ (q, q), sparse."""
+        return relative_factor(self.theta, self.cross_products.levels)
+
+    @property
+    def L(self) -> csc_array:
+        """Sparse Cholesky factor (q, q) of Λ'Z'WZΛ + I, its rows ordered by `permutation`."""
+        return self._factor[0]
+
+    @property
+    def permutation(self) -> NDArray[np.int64]:
+        """Random effects (q,) in the order of the rows of L."""
+        return self._factor[1]
+
+    @cached_property
+    def _factor(self) -> tuple[csc_array, NDArray[np.int64]]:
+        return cholesky_factor(self.cross_products, self.plan, self.theta)
+
+    # -- fixed effects -----------------------------------------------------------------------
+
+    @cached_property
+    def _coefficients(self) -> Floats:
+        """β by column of X (p,), missing where a column is redundant."""
+        full = np.full(len(self.design.names), np.nan)
+        full[self.cross_products.structure.kept] = self.beta
+        return full
+
+    @cached_property
+    def _standard_errors(self) -> Floats:
+        full = np.full(len(self.design.names), np.nan)
+        variances = np.diagonal(self.optimum.core.unscaled_covariance)
+        full[self.cross_products.structure.kept] = self.sigma * np.sqrt(variances)
+        return full
+
+    def fixef(self) -> pd.Series:
+        """Fixed-effects estimates, named as R names them; missing where a column is redundant."""
+        import pandas as pd
+
+        return pd.Series(self._coefficients, index=list(self.design.names), name="Estimate")
+
+    def vcov(self) -> pd.DataFrame:
+        """Covariance matrix of the fixed-effects estimates, redundant columns left out."""
+        import pandas as pd
+
+        names = [self.design.names[j] for j in self.cross_products.structure.kept]
+        values = self.sigma**2 * self.optimum.core.unscaled_covariance
+        return pd.DataFrame(values, index=names, columns=names)
+
+    # -- random effects ----------------------------------------------------------------------
+
+    @cached_property
+    def b(self) -> Floats:
+        """Conditional means of the random effects (q,), term after term."""
+        return theta_of_levels(self.theta, self.cross_products.levels) * self.u
+
+    def ranef(self) -> RandomEffects:
+        """Conditional means of the random effects given the data, by grouping factor."""
+        return RandomEffects(self.design.groupings, self.b, lambda: self._condsd)
+
+    @cached_property
+    def _condsd(self) -> Floats:
+        diagonal = _core.inverse_diagonal(
+            self.cross_products.response, self.plan.core, self.theta**2
+        )
+        scale = self.sigma * theta_of_levels(self.theta, self.cross_products.levels)
+        return scale * np.sqrt(diagonal)
+
+    def varcorr(self) -> VarianceComponents:
+        """Variances and standard deviations of the terms and the residual."""
+        sds = [*(self.sigma * self.theta), self.sigma]
+        names = [(g.label, "(Intercept)") for g in self.design.groupings] + [("Residual", "")]
+        return VarianceComponents(
+            tuple(
+                VarianceComponent(group, effect, float(sd) ** 2, float(sd))
+                for (group, effect), sd in zip(names, sds, strict=True)
+            )
+        )
+
+    def coef(self) -> ByFactor:
+        """Coefficients for each level: fixed effects plus the level's random effect."""
+        import pandas as pd
+
+        fixed = {
+            name: value
+            for name, value in zip(self.design.names, self._coefficients, strict=True)
+            if not np.isnan(value)
+        }
+        return ByFactor(
+            {
+                label: pd.DataFrame(
+                    {
+                        "(Intercept)": fixed.get("(Intercept)", 0.0) + effects["(Intercept)"],
+                        **{n: v for n, v in fixed.items() if n != "(Intercept)"},
+                    },
+                    index=effects.index,
+                )
+                for label, effects in self.ranef().items()
+            }
+        )
+
+    # -- rows --------------------------------------------------------------------------------
+
+    @cached_property
+    def _linear_predictor(self) -> Floats:
+        kept = self.cross_products.structure.kept
+        X = self.X if len(kept) == self.X.shape[1] else self.X[:, kept]
+        eta = X @ self.beta
+        return eta if self.design.offset is None else eta + self.design.offset
+
+    @cached_property
+    def _fitted(self) -> Floats:
+        eta = self._linear_predictor.copy()
+        stop = 0
+        for g in self.design.groupings:
+            start, stop = stop, stop + g.nlevels
+            eta += self.b[start:stop][g.codes]
+        return eta
+
+    def _by_row(self, values: Floats, name: str) -> pd.Series:
+        import pandas as pd
+
+        return pd.Series(values, index=self.design.index, name=name)
+
+    def fitted(self) -> pd.Series:
+        """Conditional means of the response, Xβ̂ + Zb̂ + offset, by row of the data."""
+        return self._by_row(self._fitted, "fitted")
+
+    def residuals(self) -> pd.Series:
+        """Response minus fitted values, by row of the data."""
+        return self._by_row(self.design.y - self._fitted, "residual")
+
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        random: bool = True,
+        levels: Literal["error", "population"] = "error",
+    ) -> pd.Series:
+        """Predict the response.
+
+        Parameters
+        ----------
+        newdata : data frame, optional
+            Rows to predict for; the rows of the fit by default.
+        random : bool, default True
+            Add the random effects of each row's levels; otherwise predict for the population.
+        levels : {"error", "population"}, default "error"
+            What to do with levels that the model has not seen: raise an error, or take their
+            random effect as zero.
+
+        Returns
+        -------
+        Series (n,)
+            By row, missing where a needed value is.
+
+        Raises
+        ------
+        UnknownLevelError
+            If a level is new and `levels` is ``"error"``.
+        UnknownColumnError
+            If a column is not there.
+        """
+        from mixedmodels.inference.prediction import predict
+
+        return predict(self, newdata, random=random, levels=levels)
+
+    # -- other fits --------------------------------------------------------------------------
+
+    def update(
+        self, formula: str | Formula | None = None, *, data: Any = None, **changes: Any
+    ) -> LinearMixedModel:
+        """Fit again with another formula, other data or other arguments.
+
+        Parameters
+        ----------
+        formula : str, optional
+            A change of the formula, in which ``.`` stands for what was there: ``"~ . + (1 | g)"``.
+        data : data frame, optional
+            Other data.
+        **changes
+            Arguments of `lmer`, such as ``reml=False``.
+
+        Returns
+        -------
+        LinearMixedModel
+
+        Raises
+        ------
+        ArgumentTypeError
+            If `lmer` has no such argument.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm4 = mm.lmer("strength ~ 1 + (1 | sample)", mm.datasets.load("pastes"))
+        >>> str(fm4.update("~ . + (1 | batch)").formula)
+        'strength ~ (1 | sample) + (1 | batch)'
+        """
+        unknown = sorted(set(changes) - set(Options.__dataclass_fields__))
+        if unknown:
+            raise ArgumentTypeError(
+                f"lmer has no argument {', '.join(unknown)}; it has formula, data, "
+                + ", ".join(Options.__dataclass_fields__)
+            )
+        options = replace(self.options, **changes)
+        same_design = not (
+            {"weights", "offset", "missing", "context"} & set(changes)
+            or formula is not None
+            or data is not None
+        )
+        if same_design:
+            chosen = make_plan(self.cross_products, options.method)
+            optimum = _minimise(self.cross_products, chosen, options)
+            return replace(self, plan=chosen, optimum=optimum, options=options)
+        new = self.formula if formula is None else self.formula.update(str(formula))
+        model = _fit(new, self.design.data if data is None else data, options)
+        if model.data_name is None:
+            name = self.data_name if data is None else caller_name(data)
+            model = replace(model, data_name=name)
+        return model
+
+    def refit(self, y: ArrayLike) -> LinearMixedModel:
+        """Fit the same model to another response.
+
+        Parameters
+        ----------
+        y : array_like (n,)
+            One finite number for each row used.
+
+        Returns
+        -------
+        LinearMixedModel
+
+        Raises
+        ------
+        ResponseError
+            If `y` has another length, or is not finite or constant.
+        """
+        response = np.ascontiguousarray(y, dtype=np.float64)
+        if response.shape != (self.nobs,):
+            raise ResponseError(
+                f"refit needs one value for each of the {self.nobs} rows used; "
+                f"got an array of shape {response.shape}"
+            )
+        if not np.isfinite(response).all():
+            bad = int(np.flatnonzero(~np.isfinite(response))[0])
+            raise ResponseError(f"the new response is {response[bad]} at position {bad}")
+        design = replace(self.design, y=response)
+        shifted = response if design.offset is None else response - design.offset
+        sums = self.cross_products.with_response(shifted)
+        if not sums.response.yty > 1e-28 * sums.response.yty_total:
+            raise ResponseError("the fixed effects fit the new response perfectly")
+        optimum = minimise(sums, self.plan, self.reml)
+        return LinearMixedModel(
+            design, sums, self.plan, optimum, self.options, self.data_name
+        )
+
+    # -- frames ------------------------------------------------------------------------------
+
+    def tidy(self) -> pd.DataFrame:
+        """One row for each parameter: effect, group, term, estimate, std_error, statistic."""
+        from mixedmodels.display.broom import tidy
+
+        return tidy(self)
+
+    def glance(self) -> pd.DataFrame:
+        """One row that describes the fit: nobs, sigma, logLik, AIC, BIC, criterion, deviance."""
+        from mixedmodels.display.broom import glance
+
+        return glance(self)
+
+    def augment(self) -> pd.DataFrame:
+        """Return the rows used of the data, with .fitted, .resid and .fixed."""
+        from mixedmodels.display.broom import augment
+
+        return augment(self)
+
+    # -- printed form ------------------------------------------------------------------------
+
+    def summary(self) -> ModelSummary:
+        """Return the printed form as a value."""
+        estimates, errors = self._coefficients, self._standard_errors
+        notes = () if self.converged else (f"not converged: {self.optimum.core.ending}",)
+        return ModelSummary(
+            reml=self.reml,
+            formula=str(self.formula),
+            data_name=self.data_name,
+            objective=self.objective,
+            aic=self.aic,
+            bic=self.bic,
+            components=self.varcorr().components,
+            nobs=self.nobs,
+            ngroups=self.ngroups,
+            coefficients=tuple(
+                Coefficient(name, float(estimate), float(error), float(estimate / error))
+                for name, estimate, error in zip(self.design.names, estimates, errors, strict=True)
+            ),
+            dropped_rows=self.design.n_dropped,
+            notes=notes,
+        )
+
+    def document(self) -> Document:
+        """Lay out the printed form."""
+        return self.summary().document()

@@ -1,0 +1,131 @@
+"""What `ranef` returns: conditional means and standard deviations of the random effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixedmodels.errors import UnknownColumnError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from mixedmodels.design import Grouping
+
+# Printed levels of each factor; the rest is counted.
+SHOWN_LEVELS = 30
+
+
+class ByFactor(Mapping[str, "pd.DataFrame"]):
+    """One frame for each grouping factor: a row a level, a column an effect.
+
+    Parameters
+    ----------
+    frames : dict of str to DataFrame
+        By label of the term.
+    """
+
+    def __init__(self, frames: dict[str, pd.DataFrame]) -> None:
+        self._frames = frames
+
+    def __getitem__(self, label: str) -> pd.DataFrame:
+        try:
+            return self._frames[label]
+        except KeyError:
+            raise UnknownColumnError(
+                f"the model has no grouping factor {label!r}; it has {', '.join(self._frames)}"
+            ) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._frames)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __repr__(self) -> str:
+        parts = []
+        for label, frame in self._frames.items():
+            more = len(frame) - SHOWN_LEVELS
+            note = f"\n… and {more} more levels" if more > 0 else ""
+            parts.append(f"{label}\n{frame.head(SHOWN_LEVELS).to_string()}{note}")
+        return "\n\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<h4>{_escape(label)}</h4>{frame.to_html(max_rows=SHOWN_LEVELS)}"
+            for label, frame in self._frames.items()
+        )
+
+
+class RandomEffects(ByFactor):
+    """Conditional means of the random effects given the data, by grouping factor.
+
+    ``effects["Batch"]`` is a frame with a row for each level; ``effects.condsd["Batch"]`` has
+    their conditional standard deviations; `to_frame` puts all in one long frame.
+
+    Parameters
+    ----------
+    groupings : tuple of Grouping
+        The grouping factors.
+    b : ndarray (q,)
+        Conditional means.
+    condsd : callable
+        Computes the conditional standard deviations (q,) when they are first asked for.
+    """
+
+    def __init__(
+        self,
+        groupings: tuple[Grouping, ...],
+        b: NDArray[np.float64],
+        condsd: Callable[[], NDArray[np.float64]],
+    ) -> None:
+        self._groupings = groupings
+        self._compute_condsd = condsd
+        super().__init__(self._split(b))
+
+    def _split(self, values: NDArray[np.float64]) -> dict[str, pd.DataFrame]:
+        import pandas as pd
+
+        stops = np.cumsum([g.nlevels for g in self._groupings])
+        return {
+            g.label: pd.DataFrame({"(Intercept)": part}, index=pd.Index(g.levels, name=g.label))
+            for g, part in zip(self._groupings, np.split(values, stops[:-1]), strict=True)
+        }
+
+    @cached_property
+    def condsd(self) -> ByFactor:
+        """Conditional standard deviations, in the same form as the means.
+
+        They are those of lme4's ``condVar``: given the estimated parameters, β included.
+        """
+        return ByFactor(self._split(self._compute_condsd()))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each random effect: grpvar, term, grp, condval, condsd."""
+        import pandas as pd
+
+        return pd.concat(
+            [
+                pd.DataFrame(
+                    {
+                        "grpvar": label,
+                        "term": "(Intercept)",
+                        "grp": means.index.to_numpy(),
+                        "condval": means["(Intercept)"].to_numpy(),
+                        "condsd": self.condsd[label]["(Intercept)"].to_numpy(),
+                    }
+                )
+                for label, means in self.items()
+            ],
+            ignore_index=True,
+        )
+
+
+def _escape(text: str) -> str:
+    from html import escape
+
+    return escape(text)
