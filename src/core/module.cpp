@@ -164,7 +164,7 @@ Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
     NewtonControl control;
     control.tolerance = tolerance;
     control.most_iterations = most_iterations;
-    control.restart = plan.flops + static_cast<double>(data.structure->N.q()) < cheap_flops;
+    control.cheap = plan.flops + static_cast<double>(data.structure->N.q()) < cheap_flops;
     control.on_iteration = [&](const Iteration& it) {
         nb::gil_scoped_acquire acquire;
         if (PyErr_CheckSignals() != 0) throw nb::python_error();

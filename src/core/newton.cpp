@@ -221,7 +221,22 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
         best.trace.push_back({number, best.evaluations, value, taken, -slope, gamma, g});
         if (control.on_iteration) control.on_iteration(best.trace.back());
 
+        const double noise = 4e-15 * (std::abs(value) + evaluation.nu());
         if (!(-slope > control.tolerance)) {
+            best.ending = Ending::converged;
+            break;
+        }
+        if (!control.cheap && -slope <= control.last_step) {
+            // A step this short is taken without another gradient.
+            std::vector<double> last(k);
+            for (size_t t = 0; t < k; ++t) last[t] = std::max(0.0, gamma[t] + step[t]);
+            const double there = evaluate(last);
+            if (there <= value + noise) {
+                best.objective = there;
+                best.gamma = last;
+                best.trace.push_back({number + 1, best.evaluations, there, 1.0, -slope, last, g});
+                if (control.on_iteration) control.on_iteration(best.trace.back());
+            }
             best.ending = Ending::converged;
             break;
         }
@@ -236,7 +251,6 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
         std::vector<double> trial(k);
         double next = std::numeric_limits<double>::infinity();
         taken = 1.0;
-        const double noise = 4e-15 * (std::abs(value) + evaluation.nu());
         int halvings = 0;
         for (; halvings < most_halvings; ++halvings, taken *= 0.5) {
             for (size_t t = 0; t < k; ++t)
@@ -264,7 +278,7 @@ Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonCo
     const size_t k = evaluation.terms();
     // The criterion of several terms may have several minima. Where another descent costs next to
     // nothing, one is made from each point in which a single ratio is moved to one.
-    if (control.restart && k > 1 && best.ending != Ending::perfect_fit) {
+    if (control.cheap && k > 1 && best.ending != Ending::perfect_fit) {
         NewtonControl silent = control;
         silent.on_iteration = nullptr;
         const std::vector<double> found = best.gamma;

@@ -13,6 +13,8 @@ constexpr size_t small_dimension = 40;
 constexpr double dense_speed = 3e10, sparse_speed = 8e8;
 // More pairs of cells than this and the pattern of S is as good as full.
 constexpr double most_clique_work = 4e8;
+// A dense matrix larger than this, with its inverse, is only taken where sparse is out of reach.
+constexpr double large_dense_bytes = 4e9;
 
 // The pattern of the factor: a column is its own entries in S and those of its children.
 bool symbolic(const CrossTabulation& N, SchurPlan& plan, double most_nonzeros) {
@@ -91,12 +93,16 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted) {
         return plan;
     };
     if (wanted == "dense" || (wanted == "auto" && n <= small_dimension)) return choose_dense();
-    if (wanted == "auto" && plan.clique_work > std::max(most_clique_work, 0.5 * d * d))
+    // Cliques scattered over the matrix fill 1 - exp(-work / d^2) of it, and the factor fills more.
+    if (wanted == "auto" &&
+        (plan.clique_work > most_clique_work || plan.clique_work > 0.3 * d * d) &&
+        plan.dense_bytes < large_dense_bytes)
         return choose_dense();
 
     plan.order = minimum_degree(N.leading, N.trailing, n);
     // A factor that is half full is better dense, unless dense is out of reach.
-    const double most = wanted == "sparse" || d > 2e4 ? 2e9 : 0.25 * d * d + d;
+    const double most =
+        wanted == "sparse" || plan.dense_bytes > large_dense_bytes ? 2e9 : 0.25 * d * d + d;
     plan.symbolic = symbolic(N, plan, most);
     if (!plan.symbolic) return choose_dense();
     double flops = 0.0;
@@ -107,7 +113,7 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted) {
     plan.sparse_nonzeros = static_cast<double>(plan.index.size()) + d;
     plan.sparse_bytes = 20.0 * plan.sparse_nonzeros;
     if (wanted == "auto" && flops / sparse_speed > dense_flops / dense_speed &&
-        plan.dense_bytes < 4e9)
+        plan.dense_bytes < large_dense_bytes)
         return choose_dense();
     plan.method = Method::sparse;
     plan.nonzeros = plan.sparse_nonzeros;

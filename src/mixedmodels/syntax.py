@@ -256,7 +256,6 @@ class _Parser:
             raise formula_error("the formula is nested too deeply", self.text, self.word.at)
         left = self.operand()
         while (level := self.level()) > floor:
-            at = self.word.at
             rest = []
             while self.level() == level:
                 operator = self.take().text
@@ -267,7 +266,7 @@ class _Parser:
                     raise formula_error(
                         "comparisons cannot be chained; join them by &", self.text, self.word.at
                     )
-            left = Chain(left, tuple(rest), at)
+            left = Chain(left, tuple(rest), left.at)
         self.depth -= 1
         return left
 
@@ -306,12 +305,6 @@ class _Parser:
     def name(self) -> Node:
         word = self.take()
         if word.kind == "name":
-            if self.is_next("("):
-                return self.call(word)
-            if word.text == ".":
-                return Dot(word.at)
-            if word.text in _CONSTANTS:
-                return Constant(_CONSTANTS[word.text], word.at)
             if word.text.startswith("__"):
                 raise formula_error(
                     f"{word.text} cannot be used in a formula; put the name of a column in "
@@ -319,6 +312,12 @@ class _Parser:
                     self.text,
                     word.at,
                 )
+            if self.is_next("("):
+                return self.call(word)
+            if word.text == ".":
+                return Dot(word.at)
+            if word.text in _CONSTANTS:
+                return Constant(_CONSTANTS[word.text], word.at)
         elif not word.text:
             raise formula_error("there is no name between the backticks", self.text, word.at)
         return Name(word.text, word.at)

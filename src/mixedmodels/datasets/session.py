@@ -6,7 +6,7 @@ import ast
 from typing import Any
 
 
-def run_session(code: str) -> None:
+def run_session(code: str, names: dict[str, Any] | None = None) -> None:
     """Print and execute Python statements, one after the other.
 
     The code is the package's own (the text of a card), never a user's.
@@ -15,9 +15,12 @@ def run_session(code: str) -> None:
     ----------
     code : str
         Statements; the value of one that is an expression is printed.
+    names : dict, optional
+        The variables of the session, which the statements read and change.
     """
     lines = code.splitlines()
-    names: dict[str, Any] = {"__name__": "__session__"}
+    if names is None:
+        names = {"__name__": "__session__"}
     shown = 0
     for statement in ast.parse(code).body:
         end = statement.end_lineno or statement.lineno

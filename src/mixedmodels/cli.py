@@ -1,0 +1,150 @@
+"""The command line: ``mixedmodels fit``, ``mixedmodels datasets``, ``mixedmodels demo``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mixedmodels.errors import ArgumentError, DataError, MixedModelsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mixedmodels.model import LinearMixedModel
+
+app = typer.Typer(
+    help="Linear mixed-effects models: lme4's formulas and numbers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def fit(
+    formula: Annotated[str, typer.Argument(help='Such as "Yield ~ 1 + (1 | Batch)".')],
+    file: Annotated[Path, typer.Argument(help="The data: a .csv or .parquet file.")],
+    ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood instead of REML.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print each iteration.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    ranef: Annotated[
+        Path | None, typer.Option(help="Write the random effects to this CSV file.")
+    ] = None,
+) -> None:
+    """Fit a model and print it."""
+    from mixedmodels import lmer
+
+    if ranef is not None and not ranef.absolute().parent.is_dir():
+        raise ArgumentError(f"the folder of {ranef} does not exist; create it first")
+    model = lmer(formula, read(file), reml=not ml, verbose=verbose and not as_json)
+    if ranef is not None:
+        write_whole(model.ranef().to_frame(), ranef)
+    print(json.dumps(to_json(model), indent=2) if as_json else model)
+
+
+@app.command()
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="The data set to describe.")] = None,
+) -> None:
+    """List the data sets that come with the package, or describe one."""
+    from mixedmodels import datasets as sets
+
+    print(sets.list().to_string(index=False) if name is None else sets.describe(name))
+
+
+@app.command()
+def demo() -> None:
+    """Run the session of Douglas Bates's slides, from dyestuff yields to lecturer ratings."""
+    from mixedmodels.demo import run
+
+    run()
+
+
+def read(file: Path) -> pd.DataFrame:
+    """Read a CSV or Parquet file.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such file, or its name ends otherwise.
+    DataError
+        If it cannot be read as what its name says.
+    """
+    import pandas as pd
+
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    if file.suffix.lower() not in readers:
+        raise ArgumentError(f"{file} must be a .csv or a .parquet file")
+    if not file.is_file():
+        raise ArgumentError(f"there is no file {file}")
+    try:
+        frame = readers[file.suffix.lower()](file)
+    except (ValueError, OSError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    frame.attrs["name"] = file.stem
+    return frame
+
+
+def write_whole(frame: pd.DataFrame, file: Path) -> None:
+    """Write a CSV file that is there whole or not at all."""
+    part = file.with_name(file.name + ".part")
+    try:
+        frame.to_csv(part, index=False)
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ArgumentError(f"{file} cannot be written: {error}") from error
+
+
+def to_json(model: LinearMixedModel) -> dict[str, Any]:
+    """Return what is printed of a model as plain values; redundant coefficients are null."""
+    summary = model.summary()
+    return {
+        "formula": summary.formula,
+        "data": summary.data_name,
+        "criterion": "REML" if model.reml else "ML",
+        "objective": model.objective,
+        "loglik": model.loglik,
+        "aic": model.aic,
+        "bic": model.bic,
+        "nobs": model.nobs,
+        "dropped_rows": summary.dropped_rows,
+        "ngroups": model.ngroups,
+        "sigma": model.sigma,
+        "theta": model.theta.tolist(),
+        "random_effects": [
+            {"group": c.group, "name": c.name, "variance": c.variance, "sd": c.sd}
+            for c in summary.components
+        ],
+        "fixed_effects": [
+            {
+                "name": c.name,
+                "estimate": number(c.estimate),
+                "std_error": number(c.standard_error),
+                "t_value": number(c.t_value),
+            }
+            for c in summary.coefficients
+        ],
+        "singular": model.singular,
+        "converged": model.converged,
+    }
+
+
+def number(value: float) -> float | None:
+    """Return a number as JSON knows it."""
+    return value if value == value else None
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line on standard error and status 2."""
+    try:
+        app()
+    except MixedModelsError as error:
+        print(f"mixedmodels: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(1)

@@ -1,0 +1,221 @@
+"""The session of Douglas Bates's slides (useR! 2010, part 2), in Python.
+
+Each step shows the code and what it prints, in the slides' order.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from typing import Any, NamedTuple
+
+from mixedmodels.datasets.session import run_session
+
+
+class Step(NamedTuple):
+    """One slide: its title, why it is there, and its code."""
+
+    title: str
+    text: str
+    code: str
+
+
+STEPS = (
+    Step(
+        "Accessing documentation",
+        "The data sets that come with the package, and the card of one of them.",
+        """\
+import mixedmodels as mm
+import pandas as pd
+mm.datasets.list()
+mm.datasets.describe("dyestuff")""",
+    ),
+    Step(
+        "The Dyestuff data set",
+        "A balanced one-way classification: five preparations from each of six batches.",
+        """\
+dyestuff = mm.datasets.load("dyestuff")
+dyestuff["Batch"].value_counts(sort=False)
+dyestuff["Yield"].describe()""",
+    ),
+    Step(
+        "A mixed-effects model for the dyestuff yield",
+        "One fixed effect, the mean yield, and one random effect for each batch.",
+        """\
+fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff)
+print(fm1)""",
+    ),
+    Step(
+        "Extracting information from the fitted model",
+        "Estimates, conditional means of the random effects, fitted values.",
+        """\
+fm1.fixef()
+fm1.ranef()
+fm1.fitted().round(1).to_numpy()""",
+    ),
+    Step(
+        "Conditional distributions of the random effects",
+        "95% prediction intervals, in increasing order of the conditional mean.",
+        """\
+effects = fm1.ranef().to_frame().sort_values("condval")
+effects.assign(lower=effects.condval - 1.96 * effects.condsd,
+               upper=effects.condval + 1.96 * effects.condsd).round(2)""",
+    ),
+    Step(
+        "Re-fitting the model for ML estimates",
+        "REML and ML differ most where there are few levels.",
+        """\
+fm1M = fm1.update(reml=False)
+print(fm1M)""",
+    ),
+    Step(
+        "Verbose fitting",
+        "Newton's method from a moment estimate: each line is an iteration.",
+        """\
+_ = fm1.update(verbose=True)""",
+    ),
+    Step(
+        "Estimates of variance components can be zero",
+        "Data made so that batches vary less than preparations do.",
+        """\
+dyestuff2 = mm.datasets.load("dyestuff2")
+fm1A = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff2, reml=False)
+print(fm1A)""",
+    ),
+    Step(
+        "A trivial mixed-effects model is a fixed-effects model",
+        "With a zero variance the likelihood is that of ordinary least squares.",
+        """\
+import numpy as np
+residual = dyestuff2["Yield"] - dyestuff2["Yield"].mean()
+n = len(residual)
+-0.5 * n * (1 + np.log(2 * np.pi * (residual**2).sum() / n)), fm1A.loglik""",
+    ),
+    Step(
+        "The Penicillin data",
+        "Six samples tested on each of 24 plates: two crossed factors.",
+        """\
+penicillin = mm.datasets.load("penicillin")
+pd.crosstab(penicillin["sample"], penicillin["plate"]).to_numpy()""",
+    ),
+    Step(
+        "Model with crossed simple random effects for Penicillin",
+        "Nothing is asked about crossing: it is in the data.",
+        """\
+fm2 = mm.lmer("diameter ~ 1 + (1 | plate) + (1 | sample)", penicillin)
+print(fm2)
+fm2.design.relations()""",
+    ),
+    Step(
+        "Fixed and random effects for fm2",
+        "",
+        """\
+fm2.fixef()
+fm2.ranef()""",
+    ),
+    Step(
+        "The Pastes data",
+        "Casks a, b, c repeat their labels in every batch; sample names each cask apart.",
+        """\
+pastes = mm.datasets.load("pastes")
+pd.crosstab(pastes["batch"], pastes["sample"]).sum(axis=1)
+mm.lmer("strength ~ 1 + (1 | batch) + (1 | sample)", pastes).design.relations()""",
+    ),
+    Step(
+        "A model with nested random effects",
+        "",
+        """\
+fm3 = mm.lmer("strength ~ 1 + (1 | batch) + (1 | sample)", pastes)
+print(fm3)""",
+    ),
+    Step(
+        "Comparing ML fits of the full and reduced models",
+        "Is there variation between batches beyond that between samples?",
+        """\
+fm3M = fm3.update(reml=False)
+fm4M = mm.lmer("strength ~ 1 + (1 | sample)", pastes, reml=False)
+mm.anova(fm4M, fm3M)""",
+    ),
+    Step(
+        "Updated model, REML estimates",
+        "",
+        """\
+fm4 = fm4M.update(reml=True)
+print(fm4)""",
+    ),
+    Step(
+        "Structure of the classroom data",
+        "Pupils by class, and classes by school.",
+        """\
+classroom = mm.datasets.load("classroom")
+classroom["classid"].value_counts().value_counts().sort_index().to_dict()
+schools = classroom[["classid", "schoolid"]].drop_duplicates()["schoolid"]
+schools.value_counts().value_counts().sort_index().to_dict()""",
+    ),
+    Step(
+        "Simple, 'unconditional' model for the classroom data",
+        "",
+        """\
+fm5 = mm.lmer("mathgain ~ 1 + (1 | classid) + (1 | schoolid)", classroom)
+print(fm5)""",
+    ),
+    Step(
+        "A model with fixed-effects terms",
+        "",
+        """\
+fm6 = mm.lmer("mathgain ~ 1 + mathkind + minority + sex + ses + housepov"
+              " + (1 | classid) + (1 | schoolid)", classroom)
+print(fm6)""",
+    ),
+    Step(
+        "Removing the insignificant term for sex",
+        "",
+        """\
+fm7 = fm6.update("~ . - sex")
+print(fm7)""",
+    ),
+    Step(
+        "Removing the insignificant term for housepov",
+        "",
+        """\
+fm8 = fm7.update("~ . - housepov")
+print(fm8)""",
+    ),
+    Step(
+        "Refit without random effects for class",
+        "",
+        """\
+fm9M = fm8.update("~ . - (1 | classid)", reml=False)
+print(fm9M)""",
+    ),
+    Step(
+        "Check if random effects for class are significant",
+        "",
+        """\
+fm8M = fm8.update(reml=False)
+mm.anova(fm9M, fm8M)""",
+    ),
+    Step(
+        "A larger data set: 73,421 ratings of lecturers by students",
+        "Partially crossed factors; the time is that of the fit, from frame to result.",
+        """\
+insteval = mm.datasets.load("insteval")
+begun = time.perf_counter()
+fm10 = mm.lmer("y ~ 1 + (1 | s) + (1 | d) + (1 | dept)", insteval)
+seconds = time.perf_counter() - begun
+print(fm10)
+fm10.plan
+print(f"fitted in {seconds:.2f} seconds")""",
+    ),
+)
+
+
+def run() -> None:
+    """Run the session, printing each step's code and output."""
+    names: dict[str, Any] = {"__name__": "__session__", "time": time}
+    for step in STEPS:
+        print(f"\n{step.title}\n{'=' * len(step.title)}")
+        if step.text:
+            print(textwrap.fill(step.text, 88))
+        print()
+        run_session(step.code, names)

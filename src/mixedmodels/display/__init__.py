@@ -1,0 +1,1 @@
+"""Printed forms: numbers, tables and the summary of a model."""
