@@ -56,11 +56,12 @@ def one_factor(rows: int, levels: int) -> pd.DataFrame:
     import pandas as pd
 
     random = np.random.default_rng(SEED)
-    codes = random.permutation(np.arange(rows) % levels)
+    codes = random.permutation(np.arange(rows, dtype=np.int64) % levels)
     x = random.normal(size=rows)
     effects = 0.7 * random.normal(size=levels)
     y = 1 + x / 2 + effects[codes] + random.normal(size=rows)
-    group = pd.Categorical.from_codes(codes, [f"g{level}" for level in range(levels)])
+    labels = pd.Index([f"g{level}" for level in range(levels)])
+    group = pd.Categorical.from_codes(codes, labels)
     return pd.DataFrame({"y": y, "x": x, "g": group})
 
 
@@ -95,8 +96,22 @@ MODELS = {
             (1786.4650853949, 1794.0786430052),
             covariates=("Days",),
         ),
-        _shipped("insteval2", 73421, "y", ("s", "d"), (0.0, 0.0), data="insteval"),
-        _shipped("insteval3", 73421, "y", ("s", "d", "dept"), (0.0, 0.0), data="insteval"),
+        _shipped(
+            "insteval2",
+            73421,
+            "y",
+            ("s", "d"),
+            (237783.8803879801, 237777.7259800339),
+            data="insteval",
+        ),
+        _shipped(
+            "insteval3",
+            73421,
+            "y",
+            ("s", "d", "dept"),
+            (237774.8624169551, 237769.5724084471),
+            data="insteval",
+        ),
         Model(
             "one-factor",
             partial(one_factor, 500_000, 125_000),
@@ -104,8 +119,8 @@ MODELS = {
             "y",
             ("x",),
             ("g",),
-            0.0,
-            0.0,
+            1554392.4269726975,
+            1554371.1201371371,
         ),
     )
 }

@@ -1,5 +1,5 @@
 # The lme4 side of worker.py: the same lines read, the same answers. Timed inside R.
-# usage: Rscript worker.R data.csv formula response "column,column" (the grouping factors)
+# usage: Rscript worker.R data.csv formula "factor,factor"
 argument <- commandArgs(trailingOnly = TRUE)
 
 seconds_of <- function(call, times) {
@@ -26,7 +26,7 @@ answer <- function(...) {
 import_seconds <- seconds_of(function() suppressPackageStartupMessages(library(lme4)), 1)
 
 data <- read.csv(argument[1])
-for (group in strsplit(argument[4], ",")[[1]]) data[[group]] <- factor(data[[group]])
+for (group in strsplit(argument[3], ",")[[1]]) data[[group]] <- factor(data[[group]])
 new_response <- data$new_response
 data$new_response <- NULL
 formula <- as.formula(argument[2])
@@ -41,6 +41,7 @@ answer(
   megabytes = number(peak_megabytes())
 )
 
+fitted <- result <- NULL
 tasks <- list(
   fit = function() fitted <<- result <<- lmer(formula, data),
   refit = function() result <<- refit(fitted, newresp = new_response)
@@ -48,14 +49,13 @@ tasks <- list(
 input <- file("stdin", "r")
 while (length(line <- readLines(input, 1)) == 1) {
   words <- strsplit(line, " ")[[1]]
-  if (!words[1] %in% names(tasks)) {
-    answer(blas = "[]")
+  if (words[1] == "objective") {
+    answer(objective = number(REMLcrit(result)))
     next
   }
   seconds <- suppressMessages(seconds_of(tasks[[words[1]]], as.integer(words[2])))
   answer(
     seconds = paste0("[", paste(number(seconds), collapse = ","), "]"),
-    objective = number(REMLcrit(result)),
     megabytes = number(peak_megabytes())
   )
 }

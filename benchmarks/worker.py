@@ -1,4 +1,5 @@
-"""One system, one model, one process: answers ``fit N`` and ``refit N`` with N timings.
+"""One system, one model, one process: answers ``fit N`` and ``refit N`` with N timings,
+and ``objective 1`` with the criterion that the last of them reached.
 
 The first line it writes tells how long the import took; every later line answers one line read.
 ``worker.R`` speaks the same way. The first ``fit`` is the first of a fresh process.
@@ -60,10 +61,11 @@ def main(system_name: str, model_name: str, folder: str) -> None:
         print(json.dumps(values), file=answers)
 
     from benchmarks.models import MODELS, NEW_RESPONSE
-    from benchmarks.systems import SYSTEMS
+    from benchmarks.systems import SYSTEMS, PythonSystem
 
     warnings.simplefilter("ignore")
     system, model = SYSTEMS[system_name], MODELS[model_name]
+    assert isinstance(system, PythonSystem)
     start = perf_counter()
     system.load()
     import_seconds = perf_counter() - start
@@ -83,7 +85,7 @@ def main(system_name: str, model_name: str, folder: str) -> None:
         megabytes=peak_megabytes(),
     )
 
-    fitted = refit = None
+    fitted = refit = result = None
     for line in sys.stdin:
         task, times = line.split()
         if task == "fit":
@@ -95,10 +97,13 @@ def main(system_name: str, model_name: str, folder: str) -> None:
                 answer(seconds=[])
                 continue
             seconds, result = timed(refit, int(times))
+        elif task == "objective":
+            answer(objective=system.objective(result))
+            continue
         else:
             answer(blas=blas())
             continue
-        answer(seconds=seconds, objective=system.objective(result), megabytes=peak_megabytes())
+        answer(seconds=seconds, megabytes=peak_megabytes())
 
 
 if __name__ == "__main__":

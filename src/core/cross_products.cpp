@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "threads.hpp"
+
 namespace mm {
 namespace {
 
@@ -202,9 +204,11 @@ Structure::Structure(size_t n_, std::vector<const Code*> codes_, std::vector<siz
     basis = orthonormalise(X, n, p, *this);
     const size_t rank = basis.Q.cols;
     ZtX = Matrix(N.q(), rank);
-    const auto columns = static_cast<std::int64_t>(rank);
-#pragma omp parallel for if (n * rank > parallel_work)
-    for (std::int64_t j = 0; j < columns; ++j) group_sums(basis.Q.col(j), ZtX.col(j));
+    const auto sum_column = [&](size_t j) { group_sums(basis.Q.col(j), ZtX.col(j)); };
+    if (n * rank > parallel_work)
+        parallel_for(rank, sum_column);
+    else
+        for (size_t j = 0; j < rank; ++j) sum_column(j);
 }
 
 double Structure::inner(const double* x, const double* y) const {

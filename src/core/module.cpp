@@ -16,9 +16,9 @@
 
 #include "cross_products.hpp"
 #include "evaluation.hpp"
-#include "lapack.hpp"
 #include "newton.hpp"
 #include "schur.hpp"
+#include "threads.hpp"
 
 namespace nb = nanobind;
 using namespace mm;
@@ -44,18 +44,6 @@ nb::object to_numpy(std::vector<T> values, std::vector<size_t> shape = {}) {
 }
 
 nb::object to_numpy(const Matrix& m) { return to_numpy(m.values, {m.rows, m.cols}); }
-
-void set_lapack(const nb::dict& functions) {
-    Lapack& l = lapack();
-    const auto get = [&](const char* name) {
-        return nb::cast<nb::capsule>(functions[name]).data();
-    };
-    l.dpotrf = reinterpret_cast<Lapack::Potrf>(get("dpotrf"));
-    l.dpotri = reinterpret_cast<Lapack::Potrf>(get("dpotri"));
-    l.dtrsm = reinterpret_cast<Lapack::Trsm>(get("dtrsm"));
-    l.dsyrk = reinterpret_cast<Lapack::Syrk>(get("dsyrk"));
-    l.dsymm = reinterpret_cast<Lapack::Symm>(get("dsymm"));
-}
 
 struct PyStructure {
     std::vector<Codes> codes;
@@ -247,7 +235,8 @@ nb::tuple sparse(const SparseRows& a) {
 
 NB_MODULE(_core, m) {
     m.doc() = "The numerical core of mixedmodels.";
-    m.def("set_lapack", &set_lapack);
+    m.def("set_thread_count", &set_thread_count, nb::arg("count"));
+    m.def("thread_count", &thread_count);
 
     nb::class_<PyStructure>(m, "Structure")
         .def(nb::init<std::vector<Codes>, std::vector<size_t>, FortranMatrix,
@@ -278,8 +267,6 @@ NB_MODULE(_core, m) {
 
     nb::class_<SchurPlan>(m, "SchurPlan")
         .def_prop_ro("method", [](const SchurPlan& p) { return std::string(name(p.method)); })
-        .def_prop_ro("needs_lapack",
-                     [](const SchurPlan& p) { return p.method == SchurPlan::Method::dense; })
         .def_ro("dimension", &SchurPlan::dimension)
         .def_ro("nonzeros", &SchurPlan::nonzeros)
         .def_ro("flops", &SchurPlan::flops)

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <functional>
 
-#include "lapack.hpp"
+#include "dense.hpp"
+#include "threads.hpp"
 
 namespace mm {
 namespace {
@@ -39,14 +40,7 @@ class DenseSchur final : public Schur {
     bool factor(const double* s, const double* kappa) override {
         assemble(s, kappa);
         inverted_ = false;
-        if (small_) {
-            if (!cholesky(a_.data(), n_, n_)) return false;
-        } else {
-            char lower = 'L';
-            int n = static_cast<int>(n_), info = 0;
-            lapack().dpotrf(&lower, &n, a_.data(), &n, &info);
-            if (info != 0) return false;
-        }
+        if (!(small_ ? cholesky(a_.data(), n_, n_) : cholesky_blocked(a_.data(), n_))) return false;
         log_determinant_ = 0.0;
         for (size_t c = 0; c < n_; ++c) log_determinant_ += 2.0 * std::log(a_[c * n_ + c]);
         return true;
@@ -54,18 +48,21 @@ class DenseSchur final : public Schur {
 
     double log_determinant() const override { return log_determinant_; }
 
-    void forward(double* b, size_t ldb, size_t cols) const override { solve(b, ldb, cols, 'N'); }
-    void backward(double* b, size_t ldb, size_t cols) const override { solve(b, ldb, cols, 'T'); }
+    void forward(double* b, size_t ldb, size_t cols) const override {
+        forward_solve(a_.data(), n_, n_, b, ldb, cols);
+    }
+    void backward(double* b, size_t ldb, size_t cols) const override {
+        backward_solve(a_.data(), n_, n_, b, ldb, cols);
+    }
 
     void invert() override {
         if (inverted_) return;
-        inverse_ = a_;
         if (small_) {
+            inverse_ = a_;
             cholesky_inverse(inverse_.data(), n_, n_);
         } else {
-            char lower = 'L';
-            int n = static_cast<int>(n_), info = 0;
-            lapack().dpotri(&lower, &n, inverse_.data(), &n, &info);
+            inverse_.resize(n_ * n_);
+            inverse_blocked(a_.data(), inverse_.data(), n_);
         }
         inverted_ = true;
     }
@@ -77,9 +74,7 @@ class DenseSchur final : public Schur {
             quadratic_forms_by_blocks(s, out);
             return;
         }
-        const auto rows = static_cast<std::int64_t>(N_.q_leading());
-#pragma omp parallel for schedule(static) if (work_ > parallel_work)
-        for (std::int64_t j = 0; j < rows; ++j) {
+        in_tasks(N_.q_leading(), [&](size_t j) {
             double total = 0.0;
             const auto first = N_.leading.start[j], last = N_.leading.start[j + 1];
             for (auto e = first; e < last; ++e) {
@@ -94,7 +89,7 @@ class DenseSchur final : public Schur {
                 total += 2.0 * v * sum;
             }
             out[j] = total;
-        }
+        });
     }
 
     void export_factor(std::vector<std::int64_t>& start, std::vector<Code>& index,
@@ -112,36 +107,46 @@ class DenseSchur final : public Schur {
    private:
     static constexpr size_t block_rows = 256;
 
+    // Calls task(i) for i in 0..count, on several threads if there is work enough.
+    void in_tasks(size_t count, const std::function<void(size_t)>& task) const {
+        constexpr size_t share = 64;
+        if (work_ < parallel_work) {
+            for (size_t i = 0; i < count; ++i) task(i);
+            return;
+        }
+        parallel_for((count + share - 1) / share, [&](size_t part) {
+            const size_t last = std::min(count, (part + 1) * share);
+            for (size_t i = part * share; i < last; ++i) task(i);
+        });
+    }
+
     void assemble(const double* s, const double* kappa) {
         a_.assign(n_ * n_, 0.0);
-        const size_t q0 = N_.q_leading();
-        const auto columns = static_cast<std::int64_t>(n_);
-#pragma omp parallel for schedule(dynamic, 16) if (work_ > parallel_work)
-        for (std::int64_t c = 0; c < columns; ++c) {
-            double* column = a_.data() + static_cast<size_t>(c) * n_;
-            column[c] = 1.0 + s[c] * s[c] * N_.count[q0 + static_cast<size_t>(c)];
+        in_tasks(n_, [&](size_t c) {
+            double* column = a_.data() + c * n_;
+            column[c] = 1.0 + s[c] * s[c] * N_.count[N_.q_leading() + c];
             for (auto e = N_.trailing.start[c]; e < N_.trailing.start[c + 1]; ++e) {
                 const Code d = N_.trailing.index[e];
                 column[d] += s[c] * s[d] * N_.trailing.value[e];
             }
-            if (crossed_) continue;
+            if (crossed_) return;
             for (auto e = N_.leading_t.start[c]; e < N_.leading_t.start[c + 1]; ++e) {
                 const Code j = N_.leading_t.index[e];
                 const double f = kappa[j] * s[c] * N_.leading_t.value[e];
-                const auto last = N_.leading.start[j + 1];
-                auto g = std::lower_bound(N_.leading.index.begin() + N_.leading.start[j],
-                                          N_.leading.index.begin() + last, static_cast<Code>(c)) -
+                const auto last = N_.leading.index.begin() + N_.leading.start[j + 1];
+                auto g = std::lower_bound(N_.leading.index.begin() + N_.leading.start[j], last,
+                                          static_cast<Code>(c)) -
                          N_.leading.index.begin();
-                for (; g < last; ++g) {
+                for (; g < N_.leading.start[j + 1]; ++g) {
                     const Code d = N_.leading.index[g];
                     column[d] -= f * s[d] * N_.leading.value[g];
                 }
             }
-        }
+        });
         if (crossed_) subtract_by_blocks(s, kappa);
     }
 
-    // Where most cells are filled, rows of cells as a dense matrix and one library call beat loops.
+    // Where most cells are filled, rows of cells as a dense matrix and one product beat loops.
     void fill_block(const double* s, const double* kappa, size_t from, size_t to,
                     std::vector<double>& block) const {
         block.assign(n_ * (to - from), 0.0);
@@ -154,14 +159,15 @@ class DenseSchur final : public Schur {
     }
 
     void subtract_by_blocks(const double* s, const double* kappa) {
+        constexpr size_t columns = 128;
         std::vector<double> block;
         for (size_t from = 0; from < N_.q_leading(); from += block_rows) {
             const size_t to = std::min(N_.q_leading(), from + block_rows);
             fill_block(s, kappa, from, to, block);
-            char lower = 'L', no = 'N';
-            int n = static_cast<int>(n_), k = static_cast<int>(to - from);
-            double minus = -1.0, one = 1.0;
-            lapack().dsyrk(&lower, &no, &n, &k, &minus, block.data(), &n, &one, a_.data(), &n);
+            for (size_t c = 0; c < n_; c += columns)
+                subtract_product_parallel(n_ - c, std::min(columns, n_ - c), to - from,
+                                          {block.data() + c, 1, n_}, {block.data() + c, 1, n_},
+                                          a_.data() + c * n_ + c, n_);
         }
     }
 
@@ -171,29 +177,11 @@ class DenseSchur final : public Schur {
             const size_t to = std::min(N_.q_leading(), from + block_rows);
             fill_block(s, nullptr, from, to, block);
             product.assign(block.size(), 0.0);
-            char left = 'L', lower = 'L';
-            int n = static_cast<int>(n_), k = static_cast<int>(to - from);
-            double one = 1.0, zero = 0.0;
-            lapack().dsymm(&left, &lower, &n, &k, &one, const_cast<double*>(inverse_.data()), &n,
-                           block.data(), &n, &zero, product.data(), &n);
+            subtract_product_parallel(n_, to - from, n_, {inverse_.data(), 1, n_},
+                                      {block.data(), n_, 1}, product.data(), n_);
             for (size_t j = from; j < to; ++j)
-                out[j] = dot(block.data() + (j - from) * n_, product.data() + (j - from) * n_, n_);
+                out[j] = -dot(block.data() + (j - from) * n_, product.data() + (j - from) * n_, n_);
         }
-    }
-
-    void solve(double* b, size_t ldb, size_t cols, char trans) const {
-        if (small_) {
-            if (trans == 'N')
-                forward_solve(a_.data(), n_, n_, b, ldb, cols);
-            else
-                backward_solve(a_.data(), n_, n_, b, ldb, cols);
-            return;
-        }
-        char left = 'L', lower = 'L', no = 'N';
-        int m = static_cast<int>(n_), n = static_cast<int>(cols), ld = static_cast<int>(ldb);
-        double one = 1.0;
-        lapack().dtrsm(&left, &lower, &trans, &no, &m, &n, &one, const_cast<double*>(a_.data()), &m,
-                       b, &ld);
     }
 
     const CrossTabulation& N_;

@@ -3,8 +3,8 @@
 //     S = I + s (N_22 - N_21 K N_12) s,    s = diag(theta) on the trailing levels,
 //                                          K = diag(gamma_1 / d),  d = 1 + gamma_1 n,
 //
-// its Cholesky factor, and of its inverse what the traces need. Two ways: a dense matrix handed to
-// LAPACK, or a sparse factor in a fill-reducing order with the inverse on the factor's pattern.
+// its Cholesky factor, and of its inverse what the traces need. Two ways: a dense matrix, or a
+// sparse factor in a fill-reducing order with the inverse on the factor's pattern.
 #pragma once
 
 #include <memory>

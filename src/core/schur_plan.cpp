@@ -7,9 +7,9 @@
 namespace mm {
 namespace {
 
-// Below this dimension plain loops beat the overhead of a library call.
+// Below this dimension plain loops beat packing and panels.
 constexpr size_t small_dimension = 40;
-// Measured speeds, flops a second: LAPACK on a dense matrix against our loops on a sparse one.
+// Measured speeds, flops a second: blocks of a dense matrix against our loops on a sparse one.
 constexpr double dense_speed = 3e10, sparse_speed = 8e8;
 // More pairs of cells than this and the pattern of S is as good as full.
 constexpr double most_clique_work = 4e8;

@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+_Numbers = Sequence[float] | NDArray[np.float64]
 _Sparse = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
 
-def set_lapack(functions: dict[str, object]) -> None: ...
+def set_thread_count(count: int) -> None: ...
+def thread_count() -> int: ...
 
 class Structure:
     def __init__(
@@ -47,8 +49,6 @@ class Structure:
 class SchurPlan:
     @property
     def method(self) -> str: ...
-    @property
-    def needs_lapack(self) -> bool: ...
     @property
     def dimension(self) -> int: ...
     @property
@@ -115,11 +115,11 @@ def fit(
     on_iteration: Callable[..., None] | None,
 ) -> Fit: ...
 def evaluate(
-    data: CrossProducts, plan: SchurPlan, gamma: Sequence[float], reml: bool, derivatives: bool
+    data: CrossProducts, plan: SchurPlan, gamma: _Numbers, reml: bool, derivatives: bool
 ) -> dict[str, object]: ...
 def inverse_diagonal(
-    data: CrossProducts, plan: SchurPlan, gamma: Sequence[float]
+    data: CrossProducts, plan: SchurPlan, gamma: _Numbers
 ) -> NDArray[np.float64]: ...
 def factor(
-    data: CrossProducts, plan: SchurPlan, gamma: Sequence[float]
+    data: CrossProducts, plan: SchurPlan, gamma: _Numbers
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,13 +77,13 @@ def read(file: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-    if file.suffix.lower() not in readers:
+    kind = file.suffix.lower()
+    if kind not in (".csv", ".parquet"):
         raise ArgumentError(f"{file} must be a .csv or a .parquet file")
     if not file.is_file():
         raise ArgumentError(f"there is no file {file}")
     try:
-        frame = readers[file.suffix.lower()](file)
+        frame = pd.read_csv(file) if kind == ".csv" else pd.read_parquet(file)
     except (ValueError, OSError) as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     frame.attrs["name"] = file.stem
@@ -136,7 +137,7 @@ def to_json(model: LinearMixedModel) -> dict[str, Any]:
 
 def number(value: float) -> float | None:
     """Return a number as JSON knows it."""
-    return value if value == value else None
+    return None if math.isnan(value) else value
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from mixedmodels.errors import ArgumentTypeError, FormulaError, UnsupportedTermError
+from mixedmodels.parser import parse
 from mixedmodels.syntax import (
     Call,
     Chain,
@@ -18,7 +19,6 @@ from mixedmodels.syntax import (
     Prefix,
     deparse,
     formula_error,
-    parse,
     substitute,
     walk,
 )

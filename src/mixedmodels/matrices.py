@@ -76,12 +76,9 @@ def cholesky_factor(
     order = plan.core.order.astype(np.int64)
     scale = theta_of_levels(theta, levels)
     cell_start, cell_index, cell_value = data.structure.leading
-    cells = csr_array(
-        (cell_value, cell_index, cell_start), shape=(leading_levels, plan.dimension)
-    )
-    below = (
-        (diags_array(scale[leading_levels:]) @ cells.T)[order]
-        @ diags_array(theta[0] / np.sqrt(d))
+    cells = csr_array((cell_value, cell_index, cell_start), shape=(leading_levels, plan.dimension))
+    below = (diags_array(scale[leading_levels:]) @ cells.T)[order] @ diags_array(
+        theta[0] / np.sqrt(d)
     )
     schur = csc_array((value, index, start), shape=(plan.dimension, plan.dimension))
     L = csc_array(block_array([[root, None], [below, schur]]))

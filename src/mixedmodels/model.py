@@ -126,9 +126,7 @@ def lmer(
     return model
 
 
-def plan(
-    formula: str | Formula, data: Any, *, method: str = "auto", **design_options: Any
-) -> Plan:
+def plan(formula: str | Formula, data: Any, *, method: str = "auto", **design_options: Any) -> Plan:
     """Say how a model would be fitted and what it would cost, without fitting it.
 
     Parameters
@@ -573,9 +571,7 @@ class LinearMixedModel(Printed):
         if not sums.response.yty > 1e-28 * sums.response.yty_total:
             raise ResponseError("the fixed effects fit the new response perfectly")
         optimum = minimise(sums, self.plan, self.reml)
-        return LinearMixedModel(
-            design, sums, self.plan, optimum, self.options, self.data_name
-        )
+        return LinearMixedModel(design, sums, self.plan, optimum, self.options, self.data_name)
 
     # -- frames ------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from mixedmodels.syntax import (
     Prefix,
     deparse,
     formula_error,
+    walk,
 )
 
 MOST_TERMS = 10_000
@@ -177,6 +178,15 @@ class _Expander:
         return self.variable(node)
 
     def variable(self, node: Node) -> dict[int, None]:
+        if not self.random_as_variables:
+            for inside in walk(node):
+                if is_random(inside):
+                    term = deparse(inside)
+                    raise self.error(
+                        f"{term} is part of {deparse(node)} but can only be added; put the rest "
+                        "into parentheses",
+                        inside,
+                    )
         return {1 << self.variables.setdefault(node, len(self.variables)): None}
 
     def encode_constant(self, value: object, node: Node) -> dict[int, None]:

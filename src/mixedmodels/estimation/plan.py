@@ -27,7 +27,7 @@ class Plan:
     ----------
     method : {"diagonal", "dense", "sparse"}
         How the Schur complement of the largest term is factored: not at all where there is one
-        term, by LAPACK, or in a fill-reducing order.
+        term, as a dense matrix, or as a sparse one in a fill-reducing order.
     dimension : int
         Its order: the number of levels of all terms but the largest.
     nonzeros : int
@@ -88,8 +88,6 @@ def make_plan(data: CrossProducts, method: str = "auto") -> Plan:
             f"{format_bytes(free)} are free; a model without one of these terms, "
             "or on a part of the rows, would fit"
         )
-    if core.needs_lapack:
-        load_lapack()
     return Plan(
         core,
         core.method,
@@ -109,22 +107,7 @@ def _reason(core: _core.SchurPlan, wanted: str, labels: tuple[str, ...]) -> str:
     if core.method == "sparse":
         share = core.nonzeros / (0.5 * core.dimension * (core.dimension + 1))
         return f"the factor fills {share:.1%} of the lower triangle: sparse costs less"
-    return "small or well filled: LAPACK on a dense matrix costs less"
-
-
-def load_lapack() -> None:
-    """Hand SciPy's BLAS and LAPACK to the core; later calls do nothing."""
-    global _loaded  # noqa: PLW0603
-    if _loaded:
-        return
-    from scipy.linalg import cython_blas, cython_lapack
-
-    capsules = {**cython_blas.__pyx_capi__, **cython_lapack.__pyx_capi__}
-    _core.set_lapack({f: capsules[f] for f in ("dpotrf", "dpotri", "dtrsm", "dsyrk", "dsymm")})
-    _loaded = True
-
-
-_loaded = False
+    return "small or well filled: a dense matrix costs less"
 
 
 def available_memory() -> float:

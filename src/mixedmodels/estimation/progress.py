@@ -56,6 +56,7 @@ class Progress:
         return self._verbose or self._shown
 
     def __call__(self, iteration: Iteration) -> None:
+        """Report one iteration."""
         if self._verbose:
             if iteration.number == 0:
                 names = "  ".join(f"{label:>10}" for label in self._labels)
