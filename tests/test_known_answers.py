@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy import sparse
 from scipy.stats import chi2
 
 import designs
@@ -23,6 +24,7 @@ import oracle
 
 # These optima come from a derivative-free search at tight tolerances, the others from |g| < 1e-12.
 SEARCHED = {"classroom", "insteval"}
+INSTEVAL = [row for row in designs.scalar_optima() if row["dataset"] == "insteval"]
 
 
 @pytest.fixture(params=designs.scalar_optima(), ids=designs.label)
@@ -51,9 +53,41 @@ def test_objective(row, fm):
 
 
 def test_theta(row, fm):
+    # The θ listed for insteval by ML is 2e-4 short of its own objective: see the next test.
+    rtol = 3e-4 if (row["dataset"], row["criterion"]) == ("insteval", "ML") else 1e-5
     # A zero is listed as 0 and has to be exactly that: rtol alone.
-    assert_allclose(fm.theta, designs.numbers(row["theta"]), rtol=1e-5, atol=0)
+    assert_allclose(fm.theta, designs.numbers(row["theta"]), rtol=rtol, atol=0)
     assert fm.singular == (0 in fm.theta)
+
+
+@pytest.mark.parametrize("row", INSTEVAL, ids=designs.label)
+def test_insteval_by_one_dense_factorisation(row, fm, load):
+    """Evaluate the criterion without the package, at our θ and at the θ listed."""
+    fixed, reml = row["formula"].split(" ~ ")[1].split(" + (")[0], row["criterion"] == "REML"
+    ours, listed = (
+        criterion_by_cholesky(load("insteval"), fixed, reml, theta)
+        for theta in (fm.theta, designs.numbers(row["theta"]))
+    )
+    # Sums of 73421 squares and 4100 logarithms: rounding of some 1e-13.
+    assert_allclose(fm.objective, ours, rtol=1e-12)
+    assert ours <= listed + 1e-9
+    if not reml:
+        # lme4's own criterion puts the θ listed 1.36e-6 above ours, and above what is listed too.
+        assert_allclose(listed - ours, 1.36e-6, atol=1e-8)
+
+
+def criterion_by_cholesky(data, fixed, reml, theta):
+    """Factor [ZΛ X y]'[ZΛ X y] + diag(I, 0, 0) once: d(θ) is made of the pivots."""
+    n = len(data)
+    Z = [sparse.csr_array((np.ones(n), (range(n), data[g].cat.codes))) for g in ("s", "d", "dept")]
+    X = np.ones((n, 1)) if fixed == "1" else np.c_[np.ones(n), data["service"].cat.codes]
+    y = data["y"].to_numpy(float)[:, np.newaxis]
+    A = sparse.hstack([*(t * z for t, z in zip(theta, Z, strict=True)), X, y], format="csr")
+    q, p = A.shape[1] - X.shape[1] - 1, X.shape[1]
+    pivots = np.diag(np.linalg.cholesky((A.T @ A).toarray() + np.diag(np.arange(q + p + 1) < q)))
+    nu = n - reml * p
+    logdet = 2 * np.log(pivots[: q + reml * p]).sum()
+    return logdet + nu * (1 + np.log(2 * np.pi * pivots[-1] ** 2 / nu))
 
 
 def test_estimates(row, fm):
@@ -62,6 +96,7 @@ def test_estimates(row, fm):
     assert_listed(fm.sigma, row["sigma"], rtol)
     if row["beta"]:
         assert_listed(fm.beta, row["beta"], rtol)
+    if row["se"]:
         assert_listed(np.sqrt(np.diag(fm.vcov())), row["se"], rtol)
 
 

@@ -26,11 +26,15 @@ ATTAINABLE = {
     "SmLs09": (3.9, 4.2),
 }
 
-# What the fits reach against the exact answer for their doubles, 13 constant digits or none: the
-# optimum is found to √ε of its curvature or better, and centring loses no digit of y.
-REACHED = 9.0
-# Digits of the certified values asked of the first three sets.
-FULL = 12.0
+# What a fit has to reach against the exact answer for its doubles, by the number of replicates.
+# Seen are 15, 13.3 and 10.7, with thirteen constant leading digits as with none: centring loses
+# nothing, and γ is determined by the Jth part of the sums that its gradient is made of.
+REACHED = {21: 13.0, 201: 12.0, 2001: 10.0}
+
+
+def reached(name):
+    """Digits to be reached by σ²_b and σ²."""
+    return REACHED[nist.SETS[name][1]]
 
 
 @cache
@@ -57,11 +61,12 @@ def test_attainable_digits(name):
 def test_certified_digits(name):
     certified = nist.variances(name, nist.certified_mean_squares)
     digits = [nist.digits(v, c) for v, c in zip(estimates(fit(name)), certified, strict=True)]
-    assert np.all(np.array(digits) >= np.minimum(ATTAINABLE[name], FULL))
+    # Close to what is attainable the fit's own error of some 1e-11 shows in the second decimal.
+    assert np.all(np.array(digits) >= np.minimum(np.array(ATTAINABLE[name]) - 0.1, reached(name)))
 
 
 @pytest.mark.parametrize("name", nist.SETS)
 def test_exact_answer_for_the_doubles(name):
     exact = nist.variances(name, nist.exact_mean_squares)
     digits = [nist.digits(v, e) for v, e in zip(estimates(fit(name)), exact, strict=True)]
-    assert np.all(np.array(digits) >= REACHED)
+    assert np.all(np.array(digits) >= reached(name))

@@ -11,11 +11,11 @@
 namespace mm {
 namespace {
 
-constexpr size_t panel = 128;     // columns of a step of the factorisation
-constexpr size_t depth = 256;     // of the product, packed at a time
-constexpr size_t chunk = 128;     // rows of a task, and of a packed piece of A
-constexpr size_t inner = 32;      // below this, plain loops
-constexpr double alone = 2e6;     // flops below which threads cost more than they bring
+constexpr size_t panel = 128;  // columns of a step of the factorisation
+constexpr size_t depth = 256;  // of the product, packed at a time
+constexpr size_t chunk = 192;  // rows of a task, and of a packed piece of A; of 24, 8 and 4
+constexpr size_t inner = 32;   // below this, plain loops
+constexpr double alone = 2e6;  // flops below which threads cost more than they bring
 
 // The micro-kernel: MR x NR entries of C live in registers while the depth runs.
 template <class V, int MV, int NR>
@@ -92,10 +92,16 @@ void pack(Strided A, size_t rows, size_t k, size_t width, std::vector<double>& t
     double* out = to.data();
     for (size_t i = 0; i < rows; i += width) {
         const size_t here = std::min(width, rows - i);
-        for (size_t l = 0; l < k; ++l, out += width) {
-            const double* from = A.values + i * A.row + l * A.column;
-            for (size_t r = 0; r < here; ++r) out[r] = from[r * A.row];
-            for (size_t r = here; r < width; ++r) out[r] = 0.0;
+        const double* from = A.values + i * A.row;
+        if (A.row == 1 && here == width) {
+            for (size_t l = 0; l < k; ++l, out += width)
+                std::copy_n(from + l * A.column, width, out);
+        } else {
+            // Row by row: where columns are contiguous, that is how memory runs.
+            if (here < width) std::fill_n(out, width * k, 0.0);
+            for (size_t r = 0; r < here; ++r)
+                for (size_t l = 0; l < k; ++l) out[l * width + r] = from[r * A.row + l * A.column];
+            out += width * k;
         }
     }
 }
@@ -104,8 +110,7 @@ void pack(Strided A, size_t rows, size_t k, size_t width, std::vector<double>& t
 void solve_panel(const double* l, size_t ldl, size_t w, double* x, size_t m, size_t ldx) {
     for (size_t j0 = 0; j0 < w; j0 += inner) {
         const size_t wide = std::min(inner, w - j0);
-        if (j0 > 0)
-            subtract_product(m, wide, j0, {x, 1, ldx}, {l + j0, 1, ldl}, x + j0 * ldx, ldx);
+        if (j0 > 0) subtract_product(m, wide, j0, {x, 1, ldx}, {l + j0, 1, ldl}, x + j0 * ldx, ldx);
         for (size_t j = j0; j < j0 + wide; ++j) {
             double* xj = x + j * ldx;
             for (size_t k = j0; k < j; ++k) {
@@ -126,8 +131,7 @@ bool factor_diagonal(double* a, size_t w, size_t lda) {
         if (k > 0)
             subtract_product(w - k, wide, k, {a + k, 1, lda}, {a + k, 1, lda}, diagonal, lda);
         if (!cholesky(diagonal, wide, lda)) return false;
-        if (k + wide < w)
-            solve_panel(diagonal, lda, wide, diagonal + wide, w - k - wide, lda);
+        if (k + wide < w) solve_panel(diagonal, lda, wide, diagonal + wide, w - k - wide, lda);
     }
     return true;
 }
@@ -145,6 +149,16 @@ std::vector<double> invert_triangle(const double* l, size_t w, size_t ldl) {
         }
     }
     return x;
+}
+
+// The rows from `below` on of columns j..j+w into the upper triangle, by squares for the caches.
+void mirror(double* z, size_t n, size_t j, size_t w, size_t below) {
+    constexpr size_t square = 16;
+    for (size_t i0 = below; i0 < n; i0 += square)
+        for (size_t c0 = j; c0 < j + w; c0 += square)
+            for (size_t i = i0; i < std::min(n, i0 + square); ++i)
+                for (size_t c = c0; c < std::min(j + w, c0 + square); ++c)
+                    z[i * n + c] = z[c * n + i];
 }
 
 }  // namespace
@@ -170,8 +184,8 @@ void subtract_product(size_t m, size_t n, size_t k, Strided A, Strided B, double
 
 void subtract_product_parallel(size_t m, size_t n, size_t k, Strided A, Strided B, double* C,
                                size_t ldc) {
-    const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) *
-                         static_cast<double>(k);
+    const double flops =
+        2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
     if (flops < alone) {
         subtract_product(m, n, k, A, B, C, ldc);
         return;
@@ -209,24 +223,20 @@ void inverse_blocked(const double* l, double* z, size_t n) {
         const std::vector<double> T = invert_triangle(l + j * n + j, w, n);
         double* zjj = z + j * n + j;
         for (size_t c = 0; c < w; ++c) std::fill_n(zjj + c * n, w + r, 0.0);
+        // A product is subtracted from zero: T'T changes its sign afterwards.
+        subtract_product(w, w, w, {T.data(), w, 1}, {T.data(), w, 1}, zjj, n);
+        for (size_t c = 0; c < w; ++c)
+            for (size_t i = 0; i < w; ++i) zjj[c * n + i] = -zjj[c * n + i];
         if (r > 0) {
             Y.assign(r * w, 0.0);
             subtract_product_parallel(r, w, w, {l + j * n + end, 1, n}, {T.data(), w, 1}, Y.data(),
                                       r);
             for (double& y : Y) y = -y;
-            subtract_product_parallel(r, w, r, {z + end * n + end, 1, n}, {Y.data(), r, 1},
-                                      zjj + w, n);
+            subtract_product_parallel(r, w, r, {z + end * n + end, 1, n}, {Y.data(), r, 1}, zjj + w,
+                                      n);
             subtract_product_parallel(w, w, r, {Y.data(), r, 1}, {zjj + w, n, 1}, zjj, n);
-            for (size_t c = 0; c < w; ++c)
-                for (size_t i = 0; i < r; ++i) z[(end + i) * n + j + c] = zjj[c * n + w + i];
+            mirror(z, n, j, w, end);
         }
-        // T'T into the diagonal block, whose product was subtracted from zero.
-        for (size_t c = 0; c < w; ++c)
-            for (size_t i = c; i < w; ++i) {
-                const double t = zjj[c * n + i] +
-                                 dot(T.data() + i * w + i, T.data() + c * w + i, w - i);
-                zjj[c * n + i] = zjj[i * n + c] = t;
-            }
         end = j;
     }
 }

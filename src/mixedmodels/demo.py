@@ -96,7 +96,7 @@ n = len(residual)
         "Six samples tested on each of 24 plates: two crossed factors.",
         """\
 penicillin = mm.datasets.load("penicillin")
-pd.crosstab(penicillin["sample"], penicillin["plate"]).to_numpy()""",
+print(pd.crosstab(penicillin["sample"], penicillin["plate"]).to_string())""",
     ),
     Step(
         "Model with crossed simple random effects for Penicillin",
@@ -118,7 +118,8 @@ fm2.ranef()""",
         "Casks a, b, c repeat their labels in every batch; sample names each cask apart.",
         """\
 pastes = mm.datasets.load("pastes")
-pd.crosstab(pastes["batch"], pastes["sample"]).sum(axis=1)
+pd.crosstab(pastes["cask"], pastes["batch"])
+pd.crosstab(pastes["sample"], pastes["batch"]).head(6)
 mm.lmer("strength ~ 1 + (1 | batch) + (1 | sample)", pastes).design.relations()""",
     ),
     Step(

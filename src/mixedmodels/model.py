@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -290,7 +291,7 @@ class LinearMixedModel(Printed):
         core = self.optimum.core
         n = self.nobs
         log_weights = self.cross_products.structure.sum_log_weights
-        return core.log_det_M + n * (1.0 + np.log(2.0 * np.pi * core.r2 / n)) - log_weights
+        return core.log_det_M + n * (1.0 + math.log(2.0 * math.pi * core.r2 / n)) - log_weights
 
     @property
     def aic(self) -> float:
@@ -421,7 +422,8 @@ class LinearMixedModel(Printed):
     # -- rows --------------------------------------------------------------------------------
 
     @cached_property
-    def _linear_predictor(self) -> Floats:
+    def population_mean(self) -> Floats:
+        """Xβ̂ + offset (n,): the mean response without the random effects."""
         kept = self.cross_products.structure.kept
         X = self.X if len(kept) == self.X.shape[1] else self.X[:, kept]
         eta = X @ self.beta
@@ -429,7 +431,7 @@ class LinearMixedModel(Printed):
 
     @cached_property
     def _fitted(self) -> Floats:
-        eta = self._linear_predictor.copy()
+        eta = self.population_mean.copy()
         stop = 0
         for g in self.design.groupings:
             start, stop = stop, stop + g.nlevels
@@ -471,7 +473,7 @@ class LinearMixedModel(Printed):
         Returns
         -------
         Series (n,)
-            By row, missing where a needed value is.
+            By row.
 
         Raises
         ------
@@ -479,6 +481,10 @@ class LinearMixedModel(Printed):
             If a level is new and `levels` is ``"error"``.
         UnknownColumnError
             If a column is not there.
+        DataError
+            If a value is missing.
+        ArgumentError
+            If the model was fitted with an offset that is not a column.
         """
         from mixedmodels.inference.prediction import predict
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixedmodels.design import Grouping
+    from mixedmodels.grouping import Grouping
 
 # Printed levels of each factor; the rest is counted.
 SHOWN_LEVELS = 30
