@@ -11,8 +11,8 @@ from scipy.optimize import minimize, root
 def model(y, X, Z, reml=True, weights=None):
     """Put dense parts together: `Z` is {group: frame of 0/1 columns}, kept most levels first."""
     Z = dict(sorted(Z.items(), key=lambda item: -item[1].shape[1]))
-    W_inverse = np.diag(1 / (np.ones(len(y)) if weights is None else np.asarray(weights)))
-    return SimpleNamespace(y=y, X=X, Z=Z, W_inverse=W_inverse, reml=reml)
+    w = np.ones(len(y)) if weights is None else np.asarray(weights)
+    return SimpleNamespace(y=y, X=X, Z=Z, W_inverse=np.diag(1 / w), reml=reml)
 
 
 def evaluate(m, theta):
@@ -22,8 +22,8 @@ def evaluate(m, theta):
     Vi = np.linalg.inv(m.W_inverse + sum(gamma[t] * Z[t] @ Z[t].T for t in Z))
     XVX = m.X.T @ Vi @ m.X
     beta = np.linalg.solve(XVX, m.X.T @ Vi @ m.y)
-    e = Vi @ (m.y - m.X @ beta)
-    r2, nu = e @ (m.y - m.X @ beta), len(m.y) - m.reml * len(beta)
+    e, nu = Vi @ (m.y - m.X @ beta), len(m.y) - m.reml * len(beta)
+    r2 = e @ (m.y - m.X @ beta)
     P = Vi - m.reml * Vi @ m.X @ np.linalg.solve(XVX, m.X.T @ Vi)
     logdet = m.reml * np.linalg.slogdet(XVX)[1] - np.linalg.slogdet(Vi)[1]
     var = {t: gamma[t] - gamma[t] ** 2 * np.sum(Z[t] * (Vi @ Z[t]), axis=0) for t in Z}
@@ -56,5 +56,5 @@ def best_optimum(m, starts=(0.1, 0.7, 3.0)):
     best = min(fits, key=lambda f: (round(f.objective, 9), np.abs(f.theta * f.gradient).sum()))
     if len(free := np.eye(len(start))[best.theta > 0]):
         x = root(lambda x: criterion(x, free)[1], free @ best.theta**2, tol=1e-13).x
-        best = evaluate(m, np.sqrt(np.abs(x) @ free))
+        return evaluate(m, np.sqrt(np.abs(x) @ free))
     return best

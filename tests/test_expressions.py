@@ -37,9 +37,9 @@ DATA = pd.DataFrame(
 )
 
 
-def value(text, data=DATA, **context):
-    columns = Columns(data)
-    return evaluate(parse(f"~ {text}")[1], Scope(columns, f"~ {text}", context))
+def value(expression, /, **context):
+    text = f"~ {expression}"
+    return evaluate(parse(text)[1], Scope(Columns(DATA), text, context))
 
 
 Z = DATA["z"].to_numpy()
@@ -235,7 +235,7 @@ def test_what_cannot_be_done_is_refused(text, message):
 
 
 def test_unknown_columns_and_wrong_kinds():
-    with pytest.raises(UnknownColumnError, match="no column 'Z'. Did you mean 'z'"):
+    with pytest.raises(UnknownColumnError, match=r"no column 'Z'\. Did you mean 'z'"):
         value("x + Z")
     with pytest.raises(UnknownColumnError, match="The columns are x, z, i, b, f"):
         value("qqqq")

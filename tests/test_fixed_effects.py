@@ -53,19 +53,38 @@ def test_made_again_for_some_of_the_rows(fixed):
 
 @pytest.mark.parametrize(
     "fixed",
-    ["1", "x", "0 + x", "x + z", "x + h", "h + g + x", "0 + h", "x:z", "x * h", "h * g", "h + x:h"]
-    + ["log(z)", "poly(x, 3)", "bs(x, df=5)", "cr(x, df=4)", "cc(x, df=4)", "scale(x)", "I(x**2)"]
-    + ["cs(x, df=4, constraints='center')", "standardize(x)", "C(h, contr.sum)", "C(h, contr.diff)"]
-    + ["C(h, contr.helmert)", "C(h, contr.poly)", "C(h, contr.SAS)"],
+    [
+        "1",
+        "x",
+        "0 + x",
+        "x + z",
+        "x + h",
+        "h + g + x",
+        "0 + h",
+        "x:z",
+        "x * h",
+        "h * g",
+        "h + x:h",
+        "log(z)",
+        "poly(x, 3)",
+        "I(x**2)",
+        "bs(x, df=5)",
+        "cr(x, df=4)",
+        "cc(x, df=4)",
+        "cs(x, df=4, constraints='center')",
+        "scale(x)",
+        "standardize(x)",
+        "C(h, contr.sum)",
+        "C(h, contr.diff)",
+        "C(h, contr.poly)",
+        "C(h, contr.SAS)",
+    ],
 )
 def test_same_as_formulaics(fixed):
     formulaic = pytest.importorskip("formulaic")
     theirs = formulaic.model_matrix(fixed, DATA)
     ours = design(fixed)
-    reverse = fixed == "C(h, contr.helmert)"  # formulaic numbers Helmert's contrasts as R does not
-    if not reverse:
-        np.testing.assert_allclose(ours.X, theirs.to_numpy(dtype=float), atol=1e-10)
-    assert ours.X.shape == theirs.shape
+    np.testing.assert_allclose(ours.X, theirs.to_numpy(dtype=float), atol=1e-10)
 
 
 @pytest.mark.parametrize("fixed", ["x + h", "log(z) * o + I(x^2)", "C(h, contr.sum)"])
@@ -74,7 +93,7 @@ def test_formulaic_is_not_imported_where_it_is_not_needed(fixed):
 import sys
 from mixedmodels.design import build_design
 data = dict(response=[1.0, 2, 4, 3], x=[1.0, 2, 3, 5], z=[1.0, 2, 1, 2], h=list("abab"),
-            o=list("aabb"), group=[1, 1, 2, 2])
+            o=list("aabb"), group=[1, 2, 2, 1])
 build_design("response ~ {fixed} + (1 | group)", data)
 assert "formulaic" not in sys.modules
 """
@@ -121,7 +140,7 @@ def test_new_data_are_checked():
         spec.matrix(new.assign(h="huge"))
     with pytest.raises(UnknownColumnError, match="no column 'h'"):
         spec.matrix(new.drop(columns="h"))
-    with pytest.raises(DataError, match="log.z. is nan in row 0"):
+    with pytest.raises(DataError, match=r"log\(z\) is nan in row 0"):
         spec.matrix(new.assign(z=-1.0))
     with pytest.raises(DataError, match="missing in h"):
         spec.matrix(new.assign(h=None))
@@ -147,11 +166,13 @@ def test_a_factor_of_one_level_is_refused():
 
 
 def test_a_model_matrix_that_does_not_fit_is_refused():
-    n = 60_000
-    data = {"response": np.sin(np.arange(n)), "group": np.arange(n) % 9}
-    data |= {"a": [f"a{i}" for i in range(n)], "b": [f"b{i}" for i in range(n)]}
-    with pytest.raises(FitTooLargeError, match="60000 rows and 3600000000 fixed effects"):
-        design("a * b", data)
+    n = 300_000
+    data = {"response": np.sin(np.arange(n)), "group": np.arange(n) % 9, "id": np.arange(n)}
+    data |= {"a": np.arange(n) % 1000, "b": np.arange(n) % 999}
+    with pytest.raises(FitTooLargeError, match="300000 rows and 300000 fixed effects"):
+        design("factor(id)", data)
+    with pytest.raises(FitTooLargeError, match="300000 rows and 999000 fixed effects"):
+        design("factor(a) * factor(b)", data)
 
 
 def test_contrasts_of_ones_own():

@@ -4,7 +4,7 @@ import pickle
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixedmodels.errors import (
@@ -332,12 +332,67 @@ def test_printed_numbers_are_exact(value):
     assert float(number_text(value)) == value
 
 
-_WORDS = (
-    "y x g f na . ~ + - * / : ^ ** %in% | || ( ) (1|g) (1|g:h) (x|g) 0 1 2.5 log( poly( I( C( , = "
-    "== < & ! 'a' [ ] { } TRUE NULL offset( `x` and not lambda \\ @ é é \n \x00"
-).split(" ")
+_WORDS = [
+    *[
+        "y",
+        "x",
+        "g",
+        "f",
+        "na",
+        ".",
+        "~",
+        "+",
+        "-",
+        "*",
+        "/",
+        ":",
+        "^",
+        "**",
+        "%in%",
+        "|",
+        "||",
+        "(",
+        ")",
+        "(1|g)",
+        "(1|g:h)",
+        "(x|g)",
+        "0",
+        "1",
+        "2.5",
+        "log(",
+        "poly(",
+    ],
+    *[
+        "I(",
+        "C(",
+        ",",
+        "=",
+        "==",
+        "<",
+        "&",
+        "!",
+        "'a'",
+        "[",
+        "]",
+        "{",
+        "}",
+        "TRUE",
+        "NULL",
+        "offset(",
+        "`x`",
+        "and",
+        "not",
+        "lambda",
+        "\\",
+        "@",
+        "é",
+        "é",
+    ],
+    *"\n\0\t",
+]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(_WORDS), max_size=12).map(" ".join) | st.text(max_size=30))
 def test_any_text_gives_a_formula_that_prints_itself_or_an_error(text):
     try:

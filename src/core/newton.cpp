@@ -15,6 +15,8 @@ constexpr double sufficient_decrease = 1e-4;
 constexpr int most_halvings = 40;
 // Another minimum must be lower by more than rounding to be preferred.
 constexpr double least_improvement = 1e-8;
+// Below this, a decrement that no longer falls is made of rounding errors.
+constexpr double rounding = 1e-9;
 // Close to the optimum the decrement should fall by far more than this an iteration; where it does
 // not, the average information is a poor Hessian and is corrected.
 constexpr double near_decrement = 0.1, slow_rate = 0.01;
@@ -107,6 +109,9 @@ class Correction {
         std::vector<double> v = gradient_change;
         for (size_t i = 0; i < k_; ++i)
             for (size_t j = 0; j < k_; ++j) v[i] -= (A[i * k_ + j] + C_[i * k_ + j]) * step[j];
+        // Terms that do not move, at the boundary, are left as they are.
+        for (size_t i = 0; i < k_; ++i)
+            if (step[i] == 0.0) v[i] = 0.0;
         const double vs = dot(v.data(), step.data(), k_);
         const double vv = dot(v.data(), v.data(), k_), ss = dot(step.data(), step.data(), k_);
         if (!(std::abs(vs) > 1e-8 * std::sqrt(vv * ss))) return;
@@ -213,6 +218,7 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
             slope = dot(g.data(), step.data(), k);
         }
 
+        const bool stalled = number > 0 && -slope < rounding && -slope > 0.5 * best.decrement;
         best.objective = value;
         best.decrement = -slope;
         best.gamma = gamma;
@@ -221,8 +227,10 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
         best.trace.push_back({number, best.evaluations, value, taken, -slope, gamma, g});
         if (control.on_iteration) control.on_iteration(best.trace.back());
 
-        const double noise = 4e-15 * (std::abs(value) + evaluation.nu());
-        if (!(-slope > control.tolerance)) {
+        // Steps too short for the criterion to tell are taken as they are.
+        const double noise = std::max(4e-15 * (std::abs(value) + evaluation.nu()),
+                                      -slope < rounding ? rounding : 0.0);
+        if (!(-slope > control.tolerance) || stalled) {
             best.ending = Ending::converged;
             break;
         }
@@ -276,24 +284,34 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
 Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonControl& control) {
     Optimum best = descend(evaluation, std::move(start), control);
     const size_t k = evaluation.terms();
-    // The criterion of several terms may have several minima. Where another descent costs next to
-    // nothing, one is made from each point in which a single ratio is moved to one.
-    if (control.cheap && k > 1 && best.ending != Ending::perfect_fit) {
+    // The criterion may have several minima. Where another descent costs next to nothing, more are
+    // made: from all ratios one, from all ten, and from the best so far with a single ratio
+    // moved, to one or to nearly nothing; until none of these finds a lower minimum.
+    if (control.cheap && best.ending != Ending::perfect_fit) {
         NewtonControl silent = control;
         silent.on_iteration = nullptr;
-        const std::vector<double> found = best.gamma;
-        for (size_t t = 0; t < k; ++t) {
-            std::vector<double> moved = found;
-            moved[t] = 1.0;
-            Optimum other = descend(evaluation, std::move(moved), silent);
-            const int evaluations = best.evaluations + other.evaluations;
-            if (other.ending == Ending::converged &&
-                other.objective < best.objective - least_improvement) {
-                best = std::move(other);
-                if (control.on_iteration)
-                    for (const Iteration& it : best.trace) control.on_iteration(it);
-            }
-            best.evaluations = evaluations;
+        const auto improves = [&](std::vector<double> from) {
+            Optimum other = descend(evaluation, std::move(from), silent);
+            best.evaluations += other.evaluations;
+            if (other.ending != Ending::converged ||
+                !(other.objective < best.objective - least_improvement))
+                return false;
+            other.evaluations = best.evaluations;
+            best = std::move(other);
+            if (control.on_iteration)
+                for (const Iteration& it : best.trace) control.on_iteration(it);
+            return true;
+        };
+        for (const double ratio : {1.0, 10.0}) improves(std::vector<double>(k, ratio));
+        for (bool improved = true; improved;) {
+            improved = false;
+            for (size_t t = 0; t < k && !improved; ++t)
+                for (const double ratio : {1.0, 1e-2}) {
+                    std::vector<double> moved = best.gamma;
+                    if (ratio < 1.0 && moved[t] <= ratio) continue;
+                    moved[t] = ratio;
+                    improved = improved || improves(std::move(moved));
+                }
         }
     }
     // Traces stand just inside the boundary, and restarts elsewhere; the answer stands here.

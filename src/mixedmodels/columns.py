@@ -175,8 +175,9 @@ def _frame(data: Any) -> Any:
             "the data must be a data frame in memory (pandas, polars, pyarrow, …) or a dict of "
             f"columns, not a {type(data).__name__}"
         ) from error
-    except nw.exceptions.DuplicateError as error:
-        raise DataError("two columns of the data have the same name; rename them") from error
+    except Exception as error:
+        # narwhals raises its own errors, as it finds columns of the same name.
+        raise DataError(f"the columns of the data cannot be read: {error}") from error
 
 
 def to_pandas(data: Any) -> pd.DataFrame:
@@ -252,7 +253,9 @@ def _other_value(series: pd.Series, name: str) -> tuple[Value, Mask | None]:
     holds = holds or pd.api.types.infer_dtype(series, skipna=True)
     match holds:
         case "boolean":
-            return series.where(~missing, False).to_numpy(dtype=bool), missing
+            truth = np.zeros(len(series), dtype=bool)
+            truth[~missing] = series[~missing].to_numpy(dtype=bool)
+            return truth, missing
         case "integer" | "floating" | "mixed-integer-float" | "decimal" | "empty":
             numbers = np.full(len(series), np.nan)
             numbers[~missing] = series[~missing].to_numpy(dtype=np.float64)

@@ -330,4 +330,4 @@ def _check_response(response: Floats, label: str, columns: Columns, rows: Rows) 
     require_finite(response, f"the response {label}", columns, rows, ResponseError)
     y = response if rows is None else response[rows]
     if y.size > 1 and y.min() == y.max():
-        raise ResponseError(f"the response {label} is constant: it is {y[0]:g} in every row")
+        raise ResponseError(f"the response {label} is constant: it is {y[0] + 0:g} in every row")

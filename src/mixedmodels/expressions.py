@@ -40,7 +40,7 @@ from mixedmodels.transforms import (
     STATEFUL,
     Coded,
     as_numbers,
-    is_numpys,
+    is_of_numpy,
 )
 
 Variable: TypeAlias = "Floats | Mask | Factor | Coded"
@@ -183,7 +183,8 @@ def _look_up(node: Name, scope: Scope) -> Any:
         if name in CONSTANTS:
             return CONSTANTS[name]
         head, dot, attribute = name.partition(".")
-        if dot and (head in columns or head in scope.context or head == "np"):
+        known = head in columns or head in scope.context or head == "np"
+        if dot and (known or "__" in attribute):
             raise formula_error(
                 f"{name} is no column, and attributes such as .{attribute} cannot be used in a "
                 "formula",
@@ -204,7 +205,7 @@ def _call(node: Call, scope: Scope) -> Any:
             keywords["_state"] = scope.state_of(deparse(node))
         return _from_user(own(*positional, **keywords))
     name = node.function.removeprefix("np.")
-    if name not in FUNCTIONS or (name != node.function and not is_numpys(name)):
+    if name not in FUNCTIONS or (name != node.function and not is_of_numpy(name)):
         raise _unknown_function(node, scope)
     read = _evaluate_as_factor if name in FACTOR_MAKERS else _evaluate
     positional, keywords = _arguments(node, lambda x: read(x, scope))

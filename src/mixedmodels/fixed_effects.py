@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from math import prod
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from mixedmodels.columns import Columns, Floats
-from mixedmodels.contrasts import Contrasts, polynomial, treatment
+from mixedmodels.contrasts import polynomial, treatment
 from mixedmodels.errors import DataError, FitTooLargeError
 from mixedmodels.expressions import Scope, State, Variable, evaluate
 from mixedmodels.factors import Factor, Rows, level_texts, positions
@@ -54,6 +54,17 @@ class Predictor:
     def names(self, full: bool) -> list[str]:
         """Name the columns, with a column for every level if `full`."""
         return [self.label + suffix for suffix in (self.dummies if full else self.suffixes)]
+
+    def recognise(self, value: Variable) -> Floats | Factor:
+        """Take a value from new data as this variable, with the levels that it had."""
+        plain = _plain(value)
+        if isinstance(plain, Factor) != (self.levels is not None):
+            kinds = ("numeric", "a factor")
+            was, now = kinds[self.levels is not None], kinds[isinstance(plain, Factor)]
+            raise DataError(f"{self.label} was {was} and is {now} in the new data")
+        if isinstance(plain, Factor) and self.levels is not None:
+            return Factor(positions(plain, self.levels, self.label), self.levels)
+        return plain
 
     def columns(self, value: Floats | Factor, full: bool) -> Floats:
         """Compute the columns, as the rows of a matrix."""
@@ -110,10 +121,12 @@ class FixedEffects:
             If values are missing or not finite, or of another kind than they were.
         """
         scope = self._scope(data)
-        values = {v: self._value(x, scope) for v, x in self.predictors.items()}
+        found = {v: evaluate(x.node, scope) for v, x in self.predictors.items()}
         _refuse_missing(scope.columns)
-        for v, value in values.items():
-            require_finite(value, deparse(self.predictors[v].node), scope.columns, None)
+        values = {}
+        for v, predictor in self.predictors.items():
+            require_finite(found[v], predictor.label, scope.columns, None)
+            values[v] = predictor.recognise(found[v])
         return _assemble(self.formula, self.predictors, values, scope.columns.n)
 
     def offset(self, data: Any) -> Floats | None:
@@ -137,17 +150,6 @@ class FixedEffects:
 
     def _scope(self, data: Any) -> Scope:
         return Scope(Columns(data), self.formula.text, self.context, self.state, trained=True)
-
-    def _value(self, predictor: Predictor, scope: Scope) -> Floats | Factor:
-        value = _plain(evaluate(predictor.node, scope))
-        if isinstance(value, Factor) != (predictor.levels is not None):
-            kinds = ("a factor", "numeric")
-            was, now = kinds[predictor.levels is None], kinds[not isinstance(value, Factor)]
-            raise DataError(f"{predictor.label} was {was} and is {now} in the new data")
-        if not isinstance(value, Factor):
-            return value
-        assert predictor.levels is not None
-        return Factor(positions(value, predictor.levels, predictor.label), predictor.levels)
 
 
 def fixed_effects(
@@ -196,8 +198,11 @@ def fixed_effects(
                     "rows used; a fixed effect needs two"
                 )
             texts = level_texts(plain.levels)
+            _require_memory(plain.codes.size, plain.nlevels)
             made = (coding or (polynomial if plain.ordered else treatment))(texts)
-            predictors[v] = _factor_predictor(node, label, plain, texts, made)
+            predictors[v] = Predictor(
+                node, label, made.names, plain.levels, tuple(texts), made.matrix
+            )
         else:
             plain = plain if rows is None else plain[rows]
             k = 1 if plain.ndim == 1 else plain.shape[1]
@@ -241,7 +246,7 @@ def require_finite(
     if good.all():
         return
     first = int(np.flatnonzero(~good.reshape(len(array), -1).all(axis=1))[0])
-    row = columns.index[first if rows is None else rows[first]]
+    (row,) = columns.index[[first if rows is None else rows[first]]].tolist()
     bad = array[~good].flat[0]
     what = "missing" if isinstance(value, Factor) else str(bad)
     others = np.count_nonzero(~good) - 1
@@ -268,12 +273,6 @@ def _plain(value: Variable) -> Floats | Factor:
 
 def _taken(factor: Factor, rows: Rows) -> Factor:
     return factor if rows is None else Factor(factor.codes[rows], factor.levels)
-
-
-def _factor_predictor(
-    node: Node, label: str, factor: Factor, texts: Sequence[str], made: Contrasts
-) -> Predictor:
-    return Predictor(node, label, made.names, factor.levels, tuple(texts), made.matrix)
 
 
 def _blocks(

@@ -49,7 +49,7 @@ def as_numbers(value: Any) -> Any:
     raise TypeError(f"numbers are needed, not {value!r}")
 
 
-def is_numpys(name: str) -> bool:
+def is_of_numpy(name: str) -> bool:
     """Tell whether a function is NumPy's, and so may be written ``np.log``."""
     return name in _ELEMENTWISE or name in ("log", "round", "where", "clip")
 

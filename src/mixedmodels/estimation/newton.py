@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from mixedmodels.cross_products import CrossProducts
     from mixedmodels.estimation.plan import Plan
 
-# Twice the decrease of the criterion that the next step would bring: far below what is printed.
-TOLERANCE = 1e-12
-# What is left when rounding stops the descent early is still converged below this.
+# Twice the decrease of the criterion that the next step would bring. As the decrement is squared
+# by each step, the last one costs little and gives theta all its digits.
+TOLERANCE = 1e-20
+# Where rounding, or the cost of another gradient, ends the descent earlier, this is converged.
 LEAST_TOLERANCE = 1e-8
 MOST_ITERATIONS = 100
 
