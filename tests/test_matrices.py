@@ -109,14 +109,15 @@ def test_factor_at_another_theta(case, theta):
 
 
 def test_factor_of_nested_factors_has_no_fill():
-    school = np.repeat(np.arange(40), 50)
-    data = {"school": school, "class": np.arange(2000) // 5, "pupil": np.arange(2000) // 2}
-    data["y"] = np.sin(np.arange(2000.0))
+    random, row = np.random.default_rng(0), np.arange(2000)
+    data = {"pupil": row // 2, "class": row // 10, "school": row // 50}
+    data["y"] = sum(random.normal(size=2000)[codes] for codes in (row, *data.values()))
     fm = mm.lmer("y ~ 1 + (1 | pupil) + (1 | class) + (1 | school)", data)
+    assert fm.plan.method == "sparse"
+    assert not fm.singular
     # As many entries below the diagonal as N has: the elimination of nested factors adds none.
     N = (fm.Zt @ fm.Zt.T).tocoo()
-    assert fm.plan.method == "sparse"
-    assert fm.L.nnz <= np.count_nonzero(N.row >= N.col)
+    assert fm.L.nnz == np.count_nonzero(N.row >= N.col)
 
 
 # -- the optimum from these matrices ---------------------------------------------------------------
@@ -270,7 +271,9 @@ def test_effects_print_every_factor_and_count_what_is_left_out(fm2):
     data = {"g": np.arange(100) % 33, "y": np.sin(np.arange(100.0))}
     text = repr(mm.lmer("y ~ 1 + (1 | g)", data).ranef())
     assert text.endswith("… and 3 more levels")
-    assert len(text.splitlines()) == 1 + 2 + 30 + 1
+    assert [line.split()[0] for line in text.splitlines()[:-1] if line[0].isdigit()] == [
+        str(level) for level in range(30)
+    ]
 
 
 def test_effects_as_html_are_escaped():

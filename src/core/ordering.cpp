@@ -46,8 +46,8 @@ class DegreeQueue {
 
 class QuotientGraph {
    public:
-    QuotientGraph(const SparseRows& cliques, const SparseRows& edges, size_t n)
-        : n_(n), variables_(n), elements_(n), members_(n), weight_(n, 1), inside_(n, 0), queue_(n) {
+    QuotientGraph(const SparseRows& cliques, size_t n)
+        : n_(n), elements_(n), members_(n), weight_(n, 1), inside_(n, 0), queue_(n) {
         // Rows with the same members are one clique; n_ first element ids are kept for pivots.
         std::unordered_multimap<size_t, Code> known;
         for (size_t r = 0; r < cliques.rows(); ++r) {
@@ -67,12 +67,6 @@ class QuotientGraph {
             known.emplace(hash, e);
             for (auto c = first; c != last; ++c) elements_[*c].push_back(e);
         }
-        for (size_t c = 0; c < edges.rows(); ++c)
-            for (auto k = edges.start[c]; k < edges.start[c + 1]; ++k) {
-                const Code d = edges.index[k];
-                variables_[c].push_back(d);
-                variables_[d].push_back(static_cast<Code>(c));
-            }
         alive_.assign(members_.size(), 1);
         outside_.assign(members_.size(), 0);
         stamp_.assign(members_.size(), 0);
@@ -93,7 +87,7 @@ class QuotientGraph {
 
    private:
     size_t initial_degree(size_t v) const {
-        size_t d = variables_[v].size();
+        size_t d = 0;
         for (Code e : elements_[v]) d += members_[e].size() - 1;
         return std::min(d, n_ - 1);
     }
@@ -126,9 +120,7 @@ class QuotientGraph {
             alive_[e] = 0;
             List().swap(members_[e]);
         }
-        for (Code v : variables_[pivot]) take(v);
         List().swap(elements_[pivot]);
-        List().swap(variables_[pivot]);
         remaining_ -= static_cast<size_t>(weight_[pivot]);
         weight_[pivot] = 0;
         alive_[pivot] = 1;
@@ -162,9 +154,6 @@ class QuotientGraph {
                 ev[kept++] = e;
             }
             ev.resize(kept);
-            auto& av = variables_[v];
-            std::erase_if(av, [&](Code u) { return weight_[u] == 0 || inside_[u] == mark; });
-            for (Code u : av) degree += static_cast<size_t>(weight_[u]);
             ev.push_back(pivot);
             degree += size - static_cast<size_t>(weight_[v]);
             approximate_.emplace_back(v, std::min(degree, remaining_ - 1));
@@ -180,9 +169,8 @@ class QuotientGraph {
     void merge_indistinguishable(const List& lp) {
         buckets_.clear();
         for (Code v : lp) {
-            size_t hash = elements_[v].size() * 31 + variables_[v].size();
+            size_t hash = elements_[v].size();
             for (Code e : elements_[v]) hash += static_cast<size_t>(e);
-            for (Code u : variables_[v]) hash += static_cast<size_t>(u);
             buckets_.emplace_back(hash, v);
         }
         std::sort(buckets_.begin(), buckets_.end());
@@ -196,24 +184,21 @@ class QuotientGraph {
                 if (weight_[u] == 0) continue;
                 if (!sorted) {
                     std::sort(elements_[v].begin(), elements_[v].end());
-                    std::sort(variables_[v].begin(), variables_[v].end());
                     sorted = true;
                 }
                 std::sort(elements_[u].begin(), elements_[u].end());
-                std::sort(variables_[u].begin(), variables_[u].end());
-                if (elements_[u] != elements_[v] || variables_[u] != variables_[v]) continue;
+                if (elements_[u] != elements_[v]) continue;
                 weight_[v] += weight_[u];
                 weight_[u] = 0;
                 absorbed_[v].push_back(u);
                 List().swap(elements_[u]);
-                List().swap(variables_[u]);
             }
         }
     }
 
     size_t n_;
     size_t remaining_ = n_;
-    std::vector<List> variables_, elements_, members_, absorbed_;
+    std::vector<List> elements_, members_, absorbed_;
     std::vector<int> weight_;  // of a supervariable; 0 once eliminated or merged
     std::vector<int> inside_, stamp_;
     std::vector<std::int64_t> outside_;
@@ -226,10 +211,9 @@ class QuotientGraph {
 
 }  // namespace
 
-std::vector<Code> minimum_degree(const SparseRows& cliques, const SparseRows& edges,
-                                 size_t vertices) {
+std::vector<Code> minimum_degree(const SparseRows& cliques, size_t vertices) {
     if (vertices == 0) return {};
-    return QuotientGraph(cliques, edges, vertices).eliminate_all();
+    return QuotientGraph(cliques, vertices).eliminate_all();
 }
 
 }  // namespace mm

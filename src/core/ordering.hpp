@@ -8,9 +8,8 @@
 
 namespace mm {
 
-// The graph is a union of cliques, one a row of `cliques`, and of the edges of the strictly upper
-// triangle `edges`. Returns the vertices in order of elimination.
-std::vector<Code> minimum_degree(const SparseRows& cliques, const SparseRows& edges,
-                                 size_t vertices);
+// The graph is a union of cliques, one a row of `cliques`: for a Schur complement, what eliminating
+// the leading levels connects. Returns the vertices in order of elimination.
+std::vector<Code> minimum_degree(const SparseRows& cliques, size_t vertices);
 
 }  // namespace mm

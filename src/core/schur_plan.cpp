@@ -16,12 +16,12 @@ constexpr double most_clique_work = 4e8;
 // A dense matrix larger than this, with its inverse, is only taken where sparse is out of reach.
 constexpr double large_dense_bytes = 4e9;
 
-// The pattern of the factor: a column is its own entries in S and those of its children.
+// The pattern of the factor: a column is its own entries in S and those of its children. Two
+// trailing levels that share a row share its leading level too: N_22 adds nothing to the pattern.
 bool symbolic(const CrossTabulation& N, SchurPlan& plan, double most_nonzeros) {
     const size_t n = plan.dimension;
     std::vector<Code> position(n);
     for (size_t k = 0; k < n; ++k) position[plan.order[k]] = static_cast<Code>(k);
-    const SparseRows below = transpose(N.trailing, n);
     std::vector<std::vector<Code>> children(n);
     std::vector<Code> mark(n, -1);
     plan.start.assign(1, 0);
@@ -40,9 +40,6 @@ bool symbolic(const CrossTabulation& N, SchurPlan& plan, double most_nonzeros) {
             for (auto f = N.leading.start[j]; f < N.leading.start[j + 1]; ++f)
                 take(position[N.leading.index[f]]);
         }
-        for (auto e = N.trailing.start[c]; e < N.trailing.start[c + 1]; ++e)
-            take(position[N.trailing.index[e]]);
-        for (auto e = below.start[c]; e < below.start[c + 1]; ++e) take(position[below.index[e]]);
         for (Code child : children[k])
             for (auto e = plan.start[child]; e < plan.start[child + 1]; ++e) take(plan.index[e]);
         std::sort(plan.index.begin() + static_cast<std::ptrdiff_t>(first), plan.index.end());
@@ -99,7 +96,7 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted) {
         plan.dense_bytes < large_dense_bytes)
         return choose_dense();
 
-    plan.order = minimum_degree(N.leading, N.trailing, n);
+    plan.order = minimum_degree(N.leading, n);
     // A factor that is half full is better dense, unless dense is out of reach.
     const double most =
         wanted == "sparse" || plan.dense_bytes > large_dense_bytes ? 2e9 : 0.25 * d * d + d;

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixedmodels import _core
-from mixedmodels.errors import DataError, RankDeficientWarning
+from mixedmodels.errors import DataError, RankDeficientWarning, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,10 +89,9 @@ def cross_products(design: Design) -> CrossProducts:
     )
     if structure.dropped:
         names = ", ".join(design.names[j] for j in structure.dropped)
-        warnings.warn(
+        warn(
             f"fixed-effects columns that follow from others were dropped: {names}",
             RankDeficientWarning,
-            stacklevel=4,
         )
     if structure.n <= len(structure.kept):
         raise DataError(

@@ -6,6 +6,9 @@ both ``except mm.MixedModelsError`` and ``except ValueError`` do what they say.
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class MixedModelsError(Exception):
     """Base of all errors raised by the package."""
@@ -90,3 +93,15 @@ class RankDeficientWarning(MixedModelsWarning):
 
 class ConvergenceWarning(MixedModelsWarning):
     """The optimiser stopped before it reached its tolerance."""
+
+
+def warn(message: str, category: type[MixedModelsWarning]) -> None:
+    """Warn the code outside of the package that led here, however many calls away it is."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(
+        "mixedmodels."
+    ):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixedmodels.display.document import Document, Printed
+from mixedmodels.display.numbers import format_real
+from mixedmodels.display.tables import Table
 from mixedmodels.errors import UnknownColumnError
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 SHOWN_LEVELS = 30
 
 
-class ByFactor(Mapping[str, "pd.DataFrame"]):
+class ByFactor(Mapping[str, "pd.DataFrame"], Printed):
     """One frame for each grouping factor: a row a level, a column an effect.
 
     Parameters
@@ -46,19 +49,22 @@ class ByFactor(Mapping[str, "pd.DataFrame"]):
     def __len__(self) -> int:
         return len(self._frames)
 
-    def __repr__(self) -> str:
-        parts = []
-        for label, frame in self._frames.items():
-            more = len(frame) - SHOWN_LEVELS
-            note = f"\n… and {more} more levels" if more > 0 else ""
-            parts.append(f"{label}\n{frame.head(SHOWN_LEVELS).to_string()}{note}")
-        return "\n\n".join(parts)
+    def document(self) -> Document:
+        """Lay out a table for each factor, its first levels only where there are many."""
+        return Document(tuple(_table(label, frame) for label, frame in self._frames.items()))
 
-    def _repr_html_(self) -> str:
-        return "".join(
-            f"<h4>{_escape(label)}</h4>{frame.to_html(max_rows=SHOWN_LEVELS)}"
-            for label, frame in self._frames.items()
-        )
+
+def _table(label: str, frame: pd.DataFrame) -> Table:
+    shown = frame.head(SHOWN_LEVELS)
+    more = len(frame) - len(shown)
+    columns = [format_real(shown[name].tolist(), digits=6) for name in shown.columns]
+    return Table(
+        headers=tuple(shown.columns),
+        rows=tuple(zip(*columns, strict=True)),
+        labels=tuple(map(str, shown.index)),
+        title=f"{label}:",
+        notes=(f"… and {more} more levels",) if more else (),
+    )
 
 
 class RandomEffects(ByFactor):
@@ -123,9 +129,3 @@ class RandomEffects(ByFactor):
             ],
             ignore_index=True,
         )
-
-
-def _escape(text: str) -> str:
-    from html import escape
-
-    return escape(text)

@@ -77,7 +77,7 @@ def make_plan(data: CrossProducts, method: str = "auto") -> Plan:
     FitTooLargeError
         If the factor would not go into memory.
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ArgumentError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     core = data.structure.plan(METHODS[method])
     free = available_memory()
