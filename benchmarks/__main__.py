@@ -59,7 +59,7 @@ def main() -> int:
         for model in models:
             results.trials += race(model, systems, course)
         if SYSTEMS[OURS] in systems:
-            facts = our_facts(SYSTEMS[OURS], MODELS["dyestuff"], folder)
+            facts = our_facts(SYSTEMS[OURS], MODELS["dyestuff"], course)
             results.blas, results.matplotlib_deferred = facts
     results.load_after = machine.load()
     results.seconds = time.perf_counter() - start

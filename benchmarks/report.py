@@ -22,7 +22,8 @@ def report(results: Results) -> str:
     """Write the whole report."""
     sections = [
         "How many times as long as `mixedmodels` takes (medians of alternating blocks of calls, "
-        "block against block). A fit, from data frame to result, by REML"
+        "block against block). Where threads can hurt a rival, it runs with one or with all, "
+        "whichever is faster for the model. A fit, from data frame to result, by REML"
         + (" (gpboost by ML, it has no REML):" if "gpboost" in _systems(results) else ":"),
         _ratios(results, "fit"),
         "A refit, of the same model to a new response:",
@@ -95,9 +96,9 @@ def _by_model(results: Results, cell: Callable[[Trial, Model], str]) -> str:
 
 
 def _memory(trial: Trial, model: Model) -> str:
-    if trial.megabytes is None:
+    if trial.start is None:
         return NOTHING
-    return f"{megabytes(trial.megabytes)} ({megabytes(trial.megabytes_before)})"
+    return f"{megabytes(trial.start.megabytes)} ({megabytes(trial.start.megabytes_before)})"
 
 
 def _excess(trial: Trial, model: Model) -> str:

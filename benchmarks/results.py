@@ -74,10 +74,10 @@ class Results:
 
 
 def _rounded(value: Any) -> Any:
-    """Keep 12 digits of a criterion, and no more of a timing than the clock has."""
+    """Keep the digits of a criterion, and no more of a timing than the clock has."""
     match value:
         case float():
-            return float(f"{value:.12g}") if abs(value) > 100 else float(f"{value:.5g}")
+            return float(f"{value:.15g}") if abs(value) > 100 else float(f"{value:.5g}")
         case dict():
             return {key: _rounded(item) for key, item in value.items()}
         case list():

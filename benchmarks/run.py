@@ -6,21 +6,18 @@ so that a ratio is taken block against block.
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from statistics import median
+from typing import Literal
 
 from benchmarks.models import Model
+from benchmarks.process import OverTheLimitError, Worker, WorkerError
 from benchmarks.systems import System
 
 Task = Literal["fit", "refit"]
@@ -31,84 +28,15 @@ PAUSE_SECONDS = 0.02
 SLOW_SECONDS = 5.0
 
 
-class WorkerError(Exception):
-    """A worker gave no answer; says why."""
+@dataclass
+class Start:
+    """A process that has made its first fit."""
 
-
-class OverTheLimitError(WorkerError):
-    """A worker was ended at the time limit."""
-
-
-class Worker:
-    """A running worker process, asked and answering line by line."""
-
-    def __init__(self, system: System, model: Model, folder: Path, limit: float) -> None:
-        self.system, self.limit = system, limit
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the worker)
-        self._process = subprocess.Popen(
-            system.command(model, folder),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env=os.environ | dict(system.environment),
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-        self._errors.close()
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def ask(self, question: str) -> dict[str, Any]:
-        """Send one line, wait for its answer."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(question + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise WorkerError(self._last_words()) from None
-        return self._answer()
-
-    def greet(self) -> dict[str, Any]:
-        """Wait until the system is imported and the data read."""
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            self._process.kill()
-
-        timer = threading.Timer(self.limit, stop)
-        timer.start()
-        line = self._process.stdout.readline()
-        timer.cancel()
-        if line:
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-        if late.is_set():
-            raise OverTheLimitError(f"> {self.limit:g} s")
-        self._process.wait()
-        raise WorkerError(self._last_words())
-
-    def _last_words(self) -> str:
-        """Find the line that tells most in what a dying worker wrote: an error, else the last."""
-        self._errors.seek(0)
-        lines = [line.strip() for line in self._errors if line.strip()] or ["it wrote nothing"]
-        telling = [
-            line
-            for line in lines
-            if ("rror" in line or "failed" in line) and not re.match(r"\d+: |at |File ", line)
-        ]
-        return f"ended without an answer: {(telling or lines)[-1][:200]}"
+    settings: dict[str, str]
+    first_fit: float
+    megabytes_before: float
+    megabytes: float
+    pace: float  # of the fits that followed, where there were any
 
 
 @dataclass
@@ -119,13 +47,11 @@ class Trial:
     model: str
     reason: str | None = None  # why there is nothing, or no more
     over_limit: bool = False
-    first_fit: float | None = None
+    start: Start | None = None
     fits: list[list[float]] = field(default_factory=list)
     refits: list[list[float]] = field(default_factory=list)
     objective: float | None = None
     refit_objective: float | None = None
-    megabytes_before: float | None = None
-    megabytes: float | None = None
 
     def blocks(self, task: Task) -> list[list[float]]:
         return self.fits if task == "fit" else self.refits
@@ -171,6 +97,10 @@ class Course:
     effort: Effort
     tell: Callable[[str], None]
 
+    def worker(self, system: System, model: Model, settings: int = 0) -> Worker:
+        command = system.command(model, self.folder)
+        return Worker(command, system.environments[settings], self.effort.limit)
+
 
 def write_data(models: Iterable[Model], folder: Path) -> None:
     names = [model.name for model in models]
@@ -188,14 +118,9 @@ def race(model: Model, systems: Sequence[System], course: Course) -> list[Trial]
             if trial.reason is not None:
                 continue
             course.tell(f"{model.name}: {system.name}")
-            worker = workers.enter_context(
-                Worker(system, model, course.folder, course.effort.limit)
-            )
-            with _noting(trial, worker):
-                trial.megabytes_before = worker.greet()["megabytes"]
-                answer = worker.ask("fit 1")
-                (trial.first_fit,) = answer["seconds"]
-                trial.megabytes = answer["megabytes"]
+            with _noting(trial):
+                worker, trial.start = _fastest(system, model, course)
+                workers.enter_context(worker)
                 trial.objective = worker.ask("objective 1")["objective"]
                 runners.append((worker, trial))
         course.tell(f"{model.name}: fits in turns")
@@ -206,41 +131,66 @@ def race(model: Model, systems: Sequence[System], course: Course) -> list[Trial]
 
 
 @contextmanager
-def _noting(trial: Trial, worker: Worker) -> Iterator[None]:
-    """Write into a trial what its worker failed at; end that worker."""
+def _noting(trial: Trial) -> Iterator[None]:
+    """Write into a trial what its worker failed at; it is asked no more."""
     try:
         yield
     except WorkerError as error:
         trial.reason = str(error)
         trial.over_limit = isinstance(error, OverTheLimitError)
+
+
+def _fastest(system: System, model: Model, course: Course) -> tuple[Worker, Start]:
+    """Start a worker with each of the system's settings, and keep the one that fits fastest."""
+    started: list[tuple[Worker, Start]] = []
+    for number in range(len(system.environments)):
+        worker = course.worker(system, model, number)
+        try:
+            started.append((worker, _start(worker, course.effort)))
+        except WorkerError:
+            worker.end()
+            if not started:
+                raise
+    started.sort(key=lambda runner: runner[1].pace)
+    for worker, _ in started[1:]:
         worker.end()
+    return started[0]
+
+
+def _start(worker: Worker, effort: Effort) -> Start:
+    before = worker.greet()["megabytes"]
+    first = worker.ask("fit 1")
+    (seconds,) = first["seconds"]
+    pace = seconds
+    if seconds <= SLOW_SECONDS:
+        pace = median(worker.ask("fit 1")["seconds"])
+        pace = median(worker.ask(f"fit {effort.calls(pace)}")["seconds"])
+    return Start(worker.settings, seconds, before, first["megabytes"], pace)
 
 
 def _in_turns(task: Task, runners: Sequence[tuple[Worker, Trial]], effort: Effort) -> None:
     """Time blocks of calls of all systems, forwards and backwards by turns."""
     pace: dict[str, float] = {}
     for worker, trial in runners:
-        if trial.reason is not None:
-            continue
-        with _noting(trial, worker):
-            if task == "fit" and trial.first_fit is not None and trial.first_fit > SLOW_SECONDS:
-                pace[trial.system] = trial.first_fit
-            elif seconds := worker.ask(f"{task} 1")["seconds"]:
+        with _noting(trial):
+            if trial.reason is not None:
+                continue
+            if task == "fit" and trial.start is not None:
+                pace[trial.system] = trial.start.pace
+            elif seconds := worker.ask("refit 1")["seconds"]:
+                trial.refit_objective = worker.ask("objective 1")["objective"]
                 pace[trial.system] = seconds[0]
-                if task == "refit":
-                    trial.refit_objective = worker.ask("objective 1")["objective"]
-                    if seconds[0] > SLOW_SECONDS:
-                        trial.refits.append(seconds)
+                if seconds[0] > SLOW_SECONDS:
+                    trial.refits.append(seconds)
     for turn in range(effort.rounds):
-        order = runners if turn % 2 == 0 else runners[::-1]
-        for worker, trial in order:
+        for worker, trial in runners if turn % 2 == 0 else runners[::-1]:
             seconds = pace.get(trial.system)
             if seconds is None or trial.reason is not None:
                 continue
             if len(trial.blocks(task)) >= effort.blocks(seconds):
                 continue
             time.sleep(PAUSE_SECONDS)
-            with _noting(trial, worker):
+            with _noting(trial):
                 answer = worker.ask(f"{task} {effort.calls(seconds)}")
                 trial.blocks(task).append(answer["seconds"])
 
@@ -253,7 +203,7 @@ def fresh_starts(model: Model, systems: Sequence[System], course: Course) -> lis
         for system in systems:
             start = starts[system.name]
             try:
-                with Worker(system, model, course.folder, course.effort.limit) as worker:
+                with course.worker(system, model) as worker:
                     greeting = worker.greet()
                     start.versions = greeting["versions"]
                     start.imports.append(greeting["import_seconds"])
@@ -263,9 +213,9 @@ def fresh_starts(model: Model, systems: Sequence[System], course: Course) -> lis
     return list(starts.values())
 
 
-def our_facts(system: System, model: Model, folder: Path) -> tuple[list[str], bool]:
+def our_facts(system: System, model: Model, course: Course) -> tuple[list[str], bool]:
     """Tell the BLAS libraries that our process loads, and whether it defers matplotlib."""
-    with Worker(system, model, folder, 60.0) as worker:
+    with course.worker(system, model) as worker:
         deferred = worker.greet()["matplotlib_deferred"]
         worker.ask("fit 1")
         return list(worker.ask("blas 0")["blas"]), bool(deferred)

@@ -7,7 +7,7 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -32,7 +32,8 @@ class System:
     name: str
     distribution: str
     criterion: Literal["REML", "ML"] = "REML"
-    environment: Mapping[str, str] = field(default_factory=dict)
+    #: Settings to run with; of several, each model has the one that is fastest for this system.
+    environments: tuple[Mapping[str, str], ...] = ({},)
 
     def missing(self) -> str | None:
         """Say why the system cannot be run here, if so."""
@@ -106,7 +107,7 @@ class MixedModels(PythonSystem):
 
 
 class Lme4(System):
-    """R's, timed by `worker.R`. `R_BLAS` names a BLAS to load in place of R's own."""
+    """R's, timed by `worker.R`. `R_BLAS` names a BLAS library to load in place of R's own."""
 
     def missing(self) -> str | None:
         return None if shutil.which("Rscript") else "no Rscript on this machine"
@@ -238,11 +239,13 @@ SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
         MixedModels(OURS, "mixedmodels"),
-        MixedModels(OURS_ONE_THREAD, "mixedmodels", environment=ONE_THREAD),
-        Lme4("lme4", "lme4", environment={"LD_PRELOAD": R_BLAS} if R_BLAS else {}),
-        MixedLM("mixedlm", "mixedlm"),
+        MixedModels(OURS_ONE_THREAD, "mixedmodels", environments=(ONE_THREAD,)),
+        Lme4(
+            "lme4", "lme4", environments=({**ONE_THREAD, "LD_PRELOAD": R_BLAS} if R_BLAS else {},)
+        ),
+        MixedLM("mixedlm", "mixedlm", environments=(ONE_THREAD, {})),
         LmePython("lme-python", "lme-python"),
         Statsmodels("statsmodels", "statsmodels"),
-        GPBoost("gpboost", "gpboost", criterion="ML"),
+        GPBoost("gpboost", "gpboost", criterion="ML", environments=(ONE_THREAD, {})),
     )
 }

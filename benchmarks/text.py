@@ -36,8 +36,8 @@ def factor(ratio: Measured | None) -> str:
     return ("> " if ratio.at_least else "") + f"{significant(ratio.value)} ×"
 
 
-def megabytes(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:,.0f}"
+def megabytes(value: float) -> str:
+    return f"{value:,.0f}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -16,7 +16,7 @@ peak_megabytes <- function() {
   as.numeric(gsub("[^0-9]", "", line)) / 1024
 }
 
-number <- function(x) ifelse(is.finite(x), sprintf("%.12g", x), "null")
+number <- function(x) ifelse(is.finite(x), sprintf("%.16g", x), "null")
 
 answer <- function(...) {
   cat("{", paste0('"', names(c(...)), '":', c(...), collapse = ","), "}\n", sep = "")

@@ -40,9 +40,7 @@ def make(name):
     design, random = designs.simulate(seed), np.random.default_rng(seed)
     n = len(design.data)
     w, o = (random.uniform(0.3, 3.0, n), random.normal(size=n)) if weighted else (None, None)
-    fm = mm.lmer(
-        design.formula, design.data, reml=design.reml, method=method, weights=w, offset=o
-    )
+    fm = mm.lmer(design.formula, design.data, reml=design.reml, method=method, weights=w, offset=o)
     Z = np.hstack(
         [
             (design.data[[g]].to_numpy() == effects.index.to_numpy()).astype(float)
@@ -51,7 +49,9 @@ def make(name):
     )
     W = np.eye(n) if w is None else np.diag(w)
     covariates = [c for c in design.data if c.startswith("x")]
-    sd = np.concatenate([np.full(g.nlevels, t) for g, t in zip(fm.design.groupings, fm.theta)])
+    sd = np.concatenate(
+        [np.full(g.nlevels, t) for g, t in zip(fm.design.groupings, fm.theta, strict=True)]
+    )
     return SimpleNamespace(
         fm=fm,
         y=design.data["y"].to_numpy(),
@@ -245,7 +245,7 @@ def test_effects_are_a_mapping_by_factor(fm2):
     assert effects["sample"].index.name == "sample"
     assert list(effects["sample"].index) == list("ABCDEF")
     for mapping in (effects, effects.condsd, fm2.coef()):
-        with pytest.raises(UnknownColumnError, match="no grouping factor 'batch'.*plate, sample"):
+        with pytest.raises(UnknownColumnError, match=r"no grouping factor 'batch'.*plate, sample"):
             mapping["batch"]
 
 
@@ -319,9 +319,7 @@ def test_relative_factor_of_two_terms_is_by_blocks(fm2):
 
 def test_plan_does_not_change_the_factored_matrix(fm2):
     def product(method):
-        L, P = cholesky_factor(
-            fm2.cross_products, make_plan(fm2.cross_products, method), fm2.theta
-        )
+        L, P = cholesky_factor(fm2.cross_products, make_plan(fm2.cross_products, method), fm2.theta)
         back = np.argsort(P)
         return (L @ L.T).toarray()[np.ix_(back, back)]
 

@@ -21,7 +21,8 @@ PENICILLIN = "diameter ~ 1 + (1 | plate) + (1 | sample)"
 def test_one_term_needs_no_factorisation(load):
     plan = mm.plan("Yield ~ 1 + (1 | Batch)", load("dyestuff"))
     assert (plan.method, plan.dimension, plan.nonzeros, plan.bytes) == ("diagonal", 0, 0, 0)
-    assert plan.reason == "one term: Z'Z is diagonal in the levels of Batch"
+    assert "one term" in plan.reason
+    assert "Batch" in plan.reason
 
 
 def test_crossed_factors_are_dense(load):
@@ -29,16 +30,15 @@ def test_crossed_factors_are_dense(load):
     # Of the order of the smaller factor; its factor is a full triangle.
     assert (plan.method, plan.dimension, plan.nonzeros) == ("dense", 6, 21)
     assert plan.bytes >= 2 * 6 * 6 * 8
-    assert plan.reason == "small or well filled: a dense matrix costs less"
+    assert plan.reason.endswith("dense costs less")
 
 
 def test_nested_factors_are_sparse():
     plan = mm.plan(NESTED_FORMULA, NESTED)
-    assert (plan.method, plan.dimension) == ("sparse", 240)
     # A class lies in one school: its entry, and the diagonal.
-    assert 200 + 240 <= plan.nonzeros <= 1.01 * (200 + 240)
-    assert plan.reason.endswith("of the lower triangle: sparse costs less")
-    assert f"{plan.nonzeros / (240 * 241 / 2):.1%}" in plan.reason
+    assert (plan.method, plan.dimension, plan.nonzeros) == ("sparse", 240, 200 + 240)
+    assert plan.reason.endswith("sparse costs less")
+    assert f"{440 / (240 * 241 / 2):.1%}" in plan.reason
     dense = mm.plan(NESTED_FORMULA, NESTED, method="dense")
     assert (dense.method, dense.nonzeros, dense.reason) == ("dense", 240 * 241 // 2, "asked for")
     assert plan.flops < dense.flops
@@ -53,12 +53,13 @@ def test_entries_foreseen_are_entries_stored(method):
 
 
 def test_printed_form(load):
-    lines = repr(mm.plan(PENICILLIN, load("penicillin"), method="sparse")).splitlines()
-    assert lines[0].startswith(
-        "Plan: exact, sparse; Schur complement of order 6, 21 nonzeros in its factor, "
-    )
-    assert lines[0].endswith("flops an evaluation")
-    assert lines[1:] == ["asked for"]
+    plan = mm.plan(PENICILLIN, load("penicillin"), method="sparse")
+    first, *rest = repr(plan).splitlines()
+    assert first == "Plan: exact, sparse"
+    for part in ("order 6", "21 nonzeros", format_bytes(plan.bytes), "flops", "asked for"):
+        assert part in "\n".join(rest)
+    one_term = mm.plan("diameter ~ 1 + (1 | plate)", load("penicillin"))
+    assert repr(one_term).splitlines() == ["Plan: exact", one_term.reason]
 
 
 def test_plan_takes_the_arguments_of_the_design(load):

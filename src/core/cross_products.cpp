@@ -204,11 +204,30 @@ Structure::Structure(size_t n_, std::vector<const Code*> codes_, std::vector<siz
     basis = orthonormalise(X, n, p, *this);
     const size_t rank = basis.Q.cols;
     ZtX = Matrix(N.q(), rank);
-    const auto sum_column = [&](size_t j) { group_sums(basis.Q.col(j), ZtX.col(j)); };
+    within = Matrix(rank, rank);
+    const auto sum_column = [&](size_t j) {
+        group_sums(basis.Q.col(j), ZtX.col(j));
+        const std::vector<double> c = centred(basis.Q.col(j), ZtX.col(j));
+        for (size_t i = 0; i <= j; ++i) within(i, j) = inner(basis.Q.col(i), c.data());
+    };
     if (n * rank > parallel_work)
         parallel_for(rank, sum_column);
     else
         for (size_t j = 0; j < rank; ++j) sum_column(j);
+    for (size_t j = 0; j < rank; ++j)
+        for (size_t i = j + 1; i < rank; ++i) within(i, j) = within(j, i);
+}
+
+std::vector<double> Structure::centred(const double* x, const double* sums) const {
+    std::vector<double> mean(N.q_leading()), c(n);
+    for (size_t l = 0; l < mean.size(); ++l) mean[l] = sums[l] / N.count[l];
+    for (size_t i = 0; i < n; ++i) c[i] = x[i] - mean[codes[0][i]];
+    // A mean is off by the rounding of its sum; a second pass takes away what that has left.
+    std::fill(mean.begin(), mean.end(), 0.0);
+    for (size_t i = 0; i < n; ++i) mean[codes[0][i]] += (weights ? weights[i] : 1.0) * c[i];
+    for (size_t l = 0; l < mean.size(); ++l) mean[l] /= N.count[l];
+    for (size_t i = 0; i < n; ++i) c[i] -= mean[codes[0][i]];
+    return c;
 }
 
 double Structure::inner(const double* x, const double* y) const {
@@ -244,6 +263,9 @@ CrossProducts::CrossProducts(std::shared_ptr<const Structure> structure_, const 
     Zty.resize(s.N.q());
     s.group_sums(e.data(), Zty.data());
     yty = s.inner(e.data(), e.data());
+    const std::vector<double> c = s.centred(e.data(), Zty.data());
+    for (size_t j = 0; j < Q.cols; ++j) within.push_back(s.inner(Q.col(j), c.data()));
+    within.push_back(s.inner(c.data(), c.data()));
 }
 
 }  // namespace mm

@@ -58,22 +58,26 @@ struct Structure {
     double sum_log_weights = 0.0, sum_weights = 0.0;
     CrossTabulation N;
     Basis basis;
-    Matrix ZtX;  // q x rank: Z'WQ
+    Matrix ZtX;     // q x rank: Z'WQ
+    Matrix within;  // rank x rank: Q'WQ about the means of the leading levels
 
     Structure(size_t n, std::vector<const Code*> codes, std::vector<size_t> levels, const double* X,
               size_t p, const double* weights);
     double inner(const double* x, const double* y) const;
     // Z'Wx into q values
     void group_sums(const double* x, double* sums) const;
+    // x minus the weighted mean of its leading level, from its group sums
+    std::vector<double> centred(const double* x, const double* sums) const;
 };
 
 // The part that does: the response is first regressed on X, so that large means cost no digits.
 struct CrossProducts {
     std::shared_ptr<const Structure> structure;
-    std::vector<double> beta0;  // rank: Q'Wy
-    std::vector<double> Zty;    // q: Z'W(y - Q beta0)
-    double yty = 0.0;           // (y - Q beta0)'W(y - Q beta0)
-    double yty_total = 0.0;     // y'Wy
+    std::vector<double> beta0;   // rank: Q'Wy
+    std::vector<double> Zty;     // q: Z'W(y - Q beta0)
+    double yty = 0.0;            // (y - Q beta0)'W(y - Q beta0)
+    double yty_total = 0.0;      // y'Wy
+    std::vector<double> within;  // rank + 1: [Q, y - Q beta0]'W(y - Q beta0) about the same means
 
     CrossProducts(std::shared_ptr<const Structure> structure, const double* y);
 };

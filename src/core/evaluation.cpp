@@ -45,13 +45,20 @@ double Evaluation::objective(const double* gamma) {
     std::copy(data_.Zty.begin(), data_.Zty.end(), C_.col(rank_));
     forward(C_);
 
-    // The Cholesky factor of [X y]'V^-1[X y] holds R_X, c_beta and r.
+    // The Cholesky factor of [X y]'V^-1[X y] holds R_X, c_beta and r. The leading term's part is
+    // the variation within its levels plus that of their sums over n_j d_j: nothing cancels,
+    // however large gamma is.
     std::vector<double> G(m * m, 0.0);
+    std::vector<double> between(q0_);
+    for (size_t l = 0; l < q0_; ++l) between[l] = 1.0 / (N_.count[l] * d_[l]);
+    const auto sums = [&](size_t i) {
+        return i < rank_ ? structure_.ZtX.col(i) : data_.Zty.data();
+    };
     for (size_t j = 0; j < m; ++j)
         for (size_t i = j; i < m; ++i) {
-            double g = -dot(C_.col(i), C_.col(j), q_);
-            if (i == j) g += i < rank_ ? 1.0 : data_.yty;
-            G[j * m + i] = g;
+            const double within = i < rank_ ? structure_.within(i, j) : data_.within[j];
+            G[j * m + i] = within + dot(between.data(), sums(i), sums(j), q0_) -
+                           dot(C_.col(i) + q0_, C_.col(j) + q0_, q_ - q0_);
         }
     if (!cholesky(G.data(), m, m)) return value = infinity;
     RX = Matrix(rank_, rank_);

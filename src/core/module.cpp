@@ -26,7 +26,9 @@ using namespace mm;
 namespace {
 
 // Evaluations below this many flops take well under a millisecond.
-constexpr double cheap_flops = 3e5;
+constexpr double cheap_flops = 3e5, flops_a_level = 60.0;
+// Of the decrement, where evaluations are dear: theta is then right to 1e-5 standard errors.
+constexpr double dear_tolerance = 1e-10;
 
 using Codes = nb::ndarray<const Code, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -150,9 +152,10 @@ Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
     // The criterion is that of X itself, not of its orthonormal basis.
     const double shift = reml ? log_det_R(data.structure->basis.R) : 0.0;
     NewtonControl control;
-    control.tolerance = tolerance;
     control.most_iterations = most_iterations;
-    control.cheap = plan.flops + static_cast<double>(data.structure->N.q()) < cheap_flops;
+    control.cheap =
+        plan.flops + flops_a_level * static_cast<double>(data.structure->N.q()) < cheap_flops;
+    control.tolerance = control.cheap ? tolerance : std::max(tolerance, dear_tolerance);
     control.on_iteration = [&](const Iteration& it) {
         nb::gil_scoped_acquire acquire;
         if (PyErr_CheckSignals() != 0) throw nb::python_error();

@@ -11,6 +11,8 @@ namespace {
 constexpr double nearly_zero = 1e-10;
 // A ratio of variances this large, in the same units, means nothing is left for the residual.
 constexpr double most_ratio = 1e13;
+// A start further away than this, in the same units, is taken nearer.
+constexpr double most_start = 1e8;
 constexpr double sufficient_decrease = 1e-4;
 constexpr int most_halvings = 40;
 // Another minimum must be lower by more than rounding to be preferred.
@@ -195,6 +197,7 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
     };
 
     std::vector<double> gamma = std::move(start);
+    for (size_t t = 0; t < k; ++t) gamma[t] = std::min(gamma[t], most_start * unit[t]);
     double value = evaluate(gamma);
     for (int tries = 0; !std::isfinite(value) && tries < 60; ++tries) {
         for (double& g : gamma) g *= 0.1;
@@ -231,20 +234,6 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
         const double noise = std::max(4e-15 * (std::abs(value) + evaluation.nu()),
                                       -slope < rounding ? rounding : 0.0);
         if (!(-slope > control.tolerance) || stalled) {
-            best.ending = Ending::converged;
-            break;
-        }
-        if (!control.cheap && -slope <= control.last_step) {
-            // A step this short is taken without another gradient.
-            std::vector<double> last(k);
-            for (size_t t = 0; t < k; ++t) last[t] = std::max(0.0, gamma[t] + step[t]);
-            const double there = evaluate(last);
-            if (there <= value + noise) {
-                best.objective = there;
-                best.gamma = last;
-                best.trace.push_back({number + 1, best.evaluations, there, 1.0, -slope, last, g});
-                if (control.on_iteration) control.on_iteration(best.trace.back());
-            }
             best.ending = Ending::converged;
             break;
         }

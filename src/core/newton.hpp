@@ -29,8 +29,7 @@ struct Optimum {
 struct NewtonControl {
     double tolerance = 1e-12;  // of g' A^-1 g, twice the decrease still to be had
     int most_iterations = 100;
-    double last_step = 1e-8;  // below this, a step is worth taking but not a gradient
-    bool cheap = false;       // an evaluation costs nothing: go all the way, look elsewhere too
+    bool cheap = false;  // an evaluation costs nothing: go all the way, look elsewhere too
     std::function<void(const Iteration&)> on_iteration;
 };
 

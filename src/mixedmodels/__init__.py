@@ -31,8 +31,9 @@ from mixedmodels.errors import (
     UnknownLevelError,
     UnsupportedTermError,
 )
+from mixedmodels.fitting import lmer, plan
 from mixedmodels.inference.anova import anova
-from mixedmodels.model import LinearMixedModel, lmer, plan
+from mixedmodels.model import LinearMixedModel
 
 __version__ = _version("mixedmodels")
 

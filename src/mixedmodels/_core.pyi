@@ -109,7 +109,7 @@ def fit(
     data: CrossProducts,
     plan: SchurPlan,
     reml: bool,
-    start: Sequence[float] | None,
+    start: _Numbers | None,
     tolerance: float,
     most_iterations: int,
     on_iteration: Callable[..., None] | None,

@@ -136,7 +136,7 @@ def evaluate(node: Node, scope: Scope) -> Variable:
         raise formula_error(
             f"{deparse(node)} is no variable: it has no value for each row", scope.text, node.at
         )
-    if len(value) != n or not value.size:
+    if len(value) != n or value.shape[1:] == (0,):
         shape = " by ".join(map(str, value.shape))
         raise formula_error(
             f"{deparse(node)} gives {shape} values for {n} rows", scope.text, node.at

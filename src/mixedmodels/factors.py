@@ -149,7 +149,7 @@ def _level_text(label: object) -> str:
     return number_text(float(label)) if isinstance(label, float | np.floating) else str(label)
 
 
-def positions(factor: Factor, levels: pd.Index, label: str) -> NDArray[np.int32]:
+def positions(factor: Factor, levels: pd.Index, label: str, remedy: str) -> NDArray[np.int32]:
     """Find the levels of a factor among `levels`.
 
     Parameters
@@ -160,6 +160,8 @@ def positions(factor: Factor, levels: pd.Index, label: str) -> NDArray[np.int32]
         The levels that are known.
     label : str
         What to call it in errors.
+    remedy : str
+        What the error advises.
 
     Returns
     -------
@@ -177,7 +179,9 @@ def positions(factor: Factor, levels: pd.Index, label: str) -> NDArray[np.int32]
     if unknown:
         shown = ", ".join(unknown[:5]) + ", …" * (len(unknown) > 5)
         plural = "s" * (len(unknown) > 1)
-        raise UnknownLevelError(f"{label} has {len(unknown)} unknown level{plural}: {shown}")
+        raise UnknownLevelError(
+            f"{label} has {len(unknown)} unknown level{plural}: {shown}; {remedy}"
+        )
     codes: NDArray[np.int32] = place[factor.codes]
     return codes
 

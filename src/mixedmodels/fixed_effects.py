@@ -63,7 +63,9 @@ class Predictor:
             was, now = kinds[self.levels is not None], kinds[isinstance(plain, Factor)]
             raise DataError(f"{self.label} was {was} and is {now} in the new data")
         if isinstance(plain, Factor) and self.levels is not None:
-            return Factor(positions(plain, self.levels, self.label), self.levels)
+            return Factor(
+                positions(plain, self.levels, self.label, "leave these rows out"), self.levels
+            )
         return plain
 
     def columns(self, value: Floats | Factor, full: bool) -> Floats:

@@ -83,7 +83,12 @@ class Grouping:
             place = self.levels.get_indexer(factor.levels)
             codes[rows] = place[factor.codes]
         else:
-            codes[rows] = positions(factor, self.levels, self.label)
+            codes[rows] = positions(
+                factor,
+                self.levels,
+                self.label,
+                "levels='population' predicts for them without a random effect",
+            )
         return codes
 
 

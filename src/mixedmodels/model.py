@@ -1,4 +1,4 @@
-"""The fitted model, and `lmer`, which makes it."""
+"""The fitted model, and all that is read off it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mixedmodels import _core
-from mixedmodels.cross_products import CrossProducts, cross_products
-from mixedmodels.design import Design, build_design
+from mixedmodels.cross_products import CrossProducts
+from mixedmodels.design import Design
 from mixedmodels.display.document import Document, Printed
 from mixedmodels.display.naming import caller_name
 from mixedmodels.display.summary import Coefficient, ModelSummary, VarianceComponent
-from mixedmodels.errors import ArgumentError, ArgumentTypeError, ResponseError
+from mixedmodels.errors import (
+    ArgumentTypeError,
+    ResponseError,
+)
 from mixedmodels.estimation.newton import Optimum, minimise
 from mixedmodels.estimation.plan import Plan, make_plan
-from mixedmodels.estimation.progress import Progress
 from mixedmodels.formula import Formula
 from mixedmodels.matrices import cholesky_factor, relative_factor, theta_of_levels, transposed_Z
 from mixedmodels.random_effects import ByFactor, RandomEffects
@@ -47,142 +49,6 @@ class Options:
     progress: bool | None = None
     seed: int | None = None
     context: Mapping[str, Callable[..., Any]] | None = None
-
-
-def lmer(
-    formula: str | Formula,
-    data: Any,
-    *,
-    reml: bool = True,
-    weights: ArrayLike | str | None = None,
-    offset: ArrayLike | str | None = None,
-    missing: Literal["drop", "error"] = "drop",
-    start: ArrayLike | None = None,
-    method: str = "auto",
-    verbose: bool = False,
-    progress: bool | None = None,
-    seed: int | None = None,
-    context: Mapping[str, Callable[..., Any]] | None = None,
-) -> LinearMixedModel:
-    """Fit a linear mixed-effects model with simple, scalar random effects.
-
-    Parameters
-    ----------
-    formula : str
-        ``response ~ fixed effects + (1 | group) + …``, as in lme4.
-    data : data frame
-        pandas, polars, pyarrow, any frame that narwhals reads, or a dict of columns.
-    reml : bool, default True
-        Estimate by REML; by maximum likelihood if false.
-    weights : array_like (n,) or column name, optional
-        Positive prior weights: the residual variance of row i is σ²/wᵢ.
-    offset : array_like (n,) or column name, optional
-        Added to the linear predictor with coefficient one.
-    missing : {"drop", "error"}, default "drop"
-        What to do with rows in which a needed value is missing.
-    start : array_like (k,), optional
-        θ to start from, in the order in which the terms are printed; moments by default.
-    method : {"auto", "exact", "dense", "sparse"}, default "auto"
-        How the criterion is evaluated; see `mixedmodels.plan`.
-    verbose : bool, default False
-        Print each iteration.
-    progress : bool, optional
-        Show a line in the terminal while the fit runs; by default if it takes over two seconds.
-    seed : int, optional
-        For methods that draw random numbers; the exact methods draw none.
-    context : dict of str to callable, optional
-        Functions of your own that the formula may call.
-
-    Returns
-    -------
-    LinearMixedModel
-
-    Raises
-    ------
-    FormulaError, UnknownColumnError
-        If the formula cannot be understood, or names what is not there.
-    DataError
-        If no model can be fitted to these data; the message says why.
-    ArgumentError, ArgumentTypeError
-        If another argument is not what it may be.
-    FitTooLargeError
-        If the fit would not go into memory.
-
-    Examples
-    --------
-    >>> import mixedmodels as mm
-    >>> dyestuff = mm.datasets.load("dyestuff")
-    >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff)
-    >>> round(fm1.objective, 4)
-    319.6543
-    """
-    if not isinstance(reml, (bool, np.bool_)):
-        raise ArgumentTypeError(f"reml must be True or False, not {reml!r}")
-    options = Options(
-        bool(reml), weights, offset, missing, start, method, verbose, progress, seed, context
-    )
-    model = _fit(formula, data, options)
-    if model.design.data_name is None and (name := caller_name(data)) is not None:
-        model = replace(model, data_name=name)
-    return model
-
-
-def plan(formula: str | Formula, data: Any, *, method: str = "auto", **design_options: Any) -> Plan:
-    """Say how a model would be fitted and what it would cost, without fitting it.
-
-    Parameters
-    ----------
-    formula : str
-        As for `lmer`.
-    data : data frame
-        As for `lmer`.
-    method : {"auto", "exact", "dense", "sparse"}, default "auto"
-        How to evaluate the criterion.
-    **design_options
-        ``weights``, ``offset``, ``missing`` and ``context``, as for `lmer`.
-
-    Returns
-    -------
-    Plan
-
-    Examples
-    --------
-    >>> import mixedmodels as mm
-    >>> pastes = mm.datasets.load("pastes")
-    >>> mm.plan("strength ~ 1 + (1 | batch) + (1 | sample)", pastes).dimension
-    10
-    """
-    return make_plan(cross_products(build_design(formula, data, **design_options)), method)
-
-
-def _fit(formula: str | Formula, data: Any, options: Options) -> LinearMixedModel:
-    design = build_design(
-        formula,
-        data,
-        weights=options.weights,
-        offset=options.offset,
-        missing=options.missing,
-        context=options.context,
-    )
-    sums = cross_products(design)
-    chosen = make_plan(sums, options.method)
-    optimum = _minimise(sums, chosen, options)
-    return LinearMixedModel(design, sums, chosen, optimum, options, design.data_name)
-
-
-def _minimise(sums: CrossProducts, chosen: Plan, options: Options) -> Optimum:
-    start = None
-    if options.start is not None:
-        start = np.atleast_1d(np.asarray(options.start, dtype=np.float64))
-        k = len(sums.labels)
-        if start.shape != (k,) or not np.all(np.isfinite(start)) or np.any(start < 0):
-            raise ArgumentError(
-                f"start must be {k} numbers, finite and not negative: "
-                f"theta of {', '.join(sums.labels)}; got {options.start!r}"
-            )
-    criterion = "REML criterion" if options.reml else "deviance"
-    with Progress(sums.labels, criterion, options.verbose, options.progress) as progress:
-        return minimise(sums, chosen, options.reml, start, progress if progress.wanted else None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -315,7 +181,7 @@ class LinearMixedModel(Printed):
 
     @cached_property
     def iterations(self) -> pd.DataFrame:
-        """The trace of the optimiser, a row an iteration; gradients are those with respect to θ."""
+        """The trace of the optimiser, a row an iteration; gradients are those in γ = θ²."""
         return self.optimum.to_frame(self.cross_products.labels)
 
     @cached_property
@@ -354,13 +220,35 @@ class LinearMixedModel(Printed):
         return full
 
     def fixef(self) -> pd.Series:
-        """Fixed-effects estimates, named as R names them; missing where a column is redundant."""
+        """Fixed-effects estimates β̂.
+
+        Returns
+        -------
+        Series (p,)
+            Named as R names them; missing where a column of X is redundant.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> cake = mm.datasets.load("cake")
+        >>> mm.lmer("angle ~ recipe + (1 | recipe:replicate)", cake).fixef().round(4)
+        (Intercept)    33.1222
+        recipeB        -1.4778
+        recipeC        -1.5222
+        Name: Estimate, dtype: float64
+        """
         import pandas as pd
 
         return pd.Series(self._coefficients, index=list(self.design.names), name="Estimate")
 
     def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of the fixed-effects estimates, redundant columns left out."""
+        """Covariance matrix of the fixed-effects estimates, σ̂²(X'V⁻¹X)⁻¹.
+
+        Returns
+        -------
+        DataFrame (rank, rank)
+            By coefficient; redundant columns are left out.
+        """
         import pandas as pd
 
         names = [self.design.names[j] for j in self.cross_products.structure.kept]
@@ -375,7 +263,29 @@ class LinearMixedModel(Printed):
         return theta_of_levels(self.theta, self.cross_products.levels) * self.u
 
     def ranef(self) -> RandomEffects:
-        """Conditional means of the random effects given the data, by grouping factor."""
+        """Conditional means of the random effects given the data, b̂ = Λû.
+
+        Returns
+        -------
+        RandomEffects
+            A frame for each grouping factor, ``ranef()["Batch"]``, with a row a level; their
+            conditional standard deviations, ``ranef().condsd["Batch"]``; all in one long frame,
+            ``ranef().to_frame()``.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> print(fm1.ranef())
+        Batch:
+          (Intercept)
+        A   -17.60685
+        B     0.39126
+        C    28.56223
+        D   -23.08454
+        E    56.73319
+        F   -44.99529
+        """
         return RandomEffects(self.design.groupings, self.b, lambda: self._condsd)
 
     @cached_property
@@ -387,7 +297,21 @@ class LinearMixedModel(Printed):
         return scale * np.sqrt(diagonal)
 
     def varcorr(self) -> VarianceComponents:
-        """Variances and standard deviations of the terms and the residual."""
+        """Variances and standard deviations of the terms and the residual.
+
+        Returns
+        -------
+        VarianceComponents
+            Prints the standard deviations; ``to_frame()`` has the variances too.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> print(mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff")).varcorr())
+        Groups   Name        Std.Dev.
+        Batch    (Intercept) 42.00
+        Residual             49.51
+        """
         sds = [*(self.sigma * self.theta), self.sigma]
         names = [(g.label, "(Intercept)") for g in self.design.groupings] + [("Residual", "")]
         return VarianceComponents(
@@ -398,7 +322,13 @@ class LinearMixedModel(Printed):
         )
 
     def coef(self) -> ByFactor:
-        """Coefficients for each level: fixed effects plus the level's random effect."""
+        """Coefficients for each level: fixed effects plus the level's random effect.
+
+        Returns
+        -------
+        ByFactor
+            A frame for each grouping factor, ``coef()["Batch"]``, with a row a level.
+        """
         import pandas as pd
 
         fixed = {
@@ -444,11 +374,23 @@ class LinearMixedModel(Printed):
         return pd.Series(values, index=self.design.index, name=name)
 
     def fitted(self) -> pd.Series:
-        """Conditional means of the response, Xβ̂ + Zb̂ + offset, by row of the data."""
+        """Conditional means of the response, Xβ̂ + Zb̂ + offset.
+
+        Returns
+        -------
+        Series (n,)
+            By row used, with the labels of the data's rows.
+        """
         return self._by_row(self._fitted, "fitted")
 
     def residuals(self) -> pd.Series:
-        """Response minus fitted values, by row of the data."""
+        """Response minus fitted values.
+
+        Returns
+        -------
+        Series (n,)
+            By row used, with the labels of the data's rows.
+        """
         return self._by_row(self.design.y - self._fitted, "residual")
 
     def predict(
@@ -485,6 +427,15 @@ class LinearMixedModel(Printed):
             If a value is missing.
         ArgumentError
             If the model was fitted with an offset that is not a column.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> fm1.predict({"Batch": ["A", "Z"]}, levels="population").round(2)
+        0    1509.89
+        1    1527.50
+        Name: prediction, dtype: float64
         """
         from mixedmodels.inference.prediction import predict
 
@@ -522,6 +473,8 @@ class LinearMixedModel(Printed):
         >>> str(fm4.update("~ . + (1 | batch)").formula)
         'strength ~ (1 | sample) + (1 | batch)'
         """
+        from mixedmodels.fitting import fit, optimise
+
         unknown = sorted(set(changes) - set(Options.__dataclass_fields__))
         if unknown:
             raise ArgumentTypeError(
@@ -536,10 +489,10 @@ class LinearMixedModel(Printed):
         )
         if same_design:
             chosen = make_plan(self.cross_products, options.method)
-            optimum = _minimise(self.cross_products, chosen, options)
+            optimum = optimise(self.cross_products, chosen, options)
             return replace(self, plan=chosen, optimum=optimum, options=options)
         new = self.formula if formula is None else self.formula.update(str(formula))
-        model = _fit(new, self.design.data if data is None else data, options)
+        model = fit(new, self.design.data if data is None else data, options)
         if model.data_name is None:
             name = self.data_name if data is None else caller_name(data)
             model = replace(model, data_name=name)
@@ -561,6 +514,13 @@ class LinearMixedModel(Printed):
         ------
         ResponseError
             If `y` has another length, or is not finite or constant.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> bool(abs(fm1.refit(2 * fm1.design.y).sigma - 2 * fm1.sigma) < 1e-9)
+        True
         """
         response = np.ascontiguousarray(y, dtype=np.float64)
         if response.shape != (self.nobs,):
@@ -571,6 +531,8 @@ class LinearMixedModel(Printed):
         if not np.isfinite(response).all():
             bad = int(np.flatnonzero(~np.isfinite(response))[0])
             raise ResponseError(f"the new response is {response[bad]} at position {bad}")
+        if response.min() == response.max():
+            raise ResponseError(f"the new response is constant: all values are {response[0]}")
         design = replace(self.design, y=response)
         shifted = response if design.offset is None else response - design.offset
         sums = self.cross_products.with_response(shifted)

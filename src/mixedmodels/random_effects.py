@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixedmodels.display.document import Document, Printed
+from mixedmodels.display.document import BLANK_LINE, Document, Printed
 from mixedmodels.display.numbers import format_real
 from mixedmodels.display.tables import Table
 from mixedmodels.errors import UnknownColumnError
@@ -51,13 +51,14 @@ class ByFactor(Mapping[str, "pd.DataFrame"], Printed):
 
     def document(self) -> Document:
         """Lay out a table for each factor, its first levels only where there are many."""
-        return Document(tuple(_table(label, frame) for label, frame in self._frames.items()))
+        tables = [_table(label, frame) for label, frame in self._frames.items()]
+        return Document(tuple(b for table in tables for b in (BLANK_LINE, table))[1:])
 
 
 def _table(label: str, frame: pd.DataFrame) -> Table:
     shown = frame.head(SHOWN_LEVELS)
     more = len(frame) - len(shown)
-    columns = [format_real(shown[name].tolist(), digits=6) for name in shown.columns]
+    columns = [format_real(shown[name].tolist(), digits=5) for name in shown.columns]
     return Table(
         headers=tuple(shown.columns),
         rows=tuple(zip(*columns, strict=True)),

@@ -189,10 +189,10 @@ class ModelSummary(Printed):
         rows = zip(self.components, variances, sds, strict=True)
         groups = "; ".join(f"{name}, {levels}" for name, levels in self.ngroups.items())
         return Table(
-            headers=("Groups", "Name", "Variance", "Std.Dev."),
-            rows=tuple((c.group, c.name, variance, sd) for c, variance, sd in rows),
+            # R sets this table in by a blank.
+            headers=(" Groups", "Name", "Variance", "Std.Dev."),
+            rows=tuple((f" {c.group}", c.name, variance, sd) for c, variance, sd in rows),
             align="llnn",
-            labels=("",) * len(self.components),
             title="Random effects:",
             notes=(f"Number of obs: {self.nobs}, groups: {groups}",),
         )

@@ -41,8 +41,10 @@ class Iteration:
         Length of the step that led here, as a part of Newton's.
     decrement : float
         g'A⁻¹g, twice the decrease that Newton's next step promises.
-    theta, gradient : tuple of float
-        The relative standard deviations, and the derivative of the criterion with respect to them.
+    theta : tuple of float
+        The relative standard deviations.
+    gradient : tuple of float
+        ∂d/∂γ, the derivative of the criterion with respect to the variance ratios γ = θ².
     """
 
     number: int
@@ -52,6 +54,14 @@ class Iteration:
     decrement: float
     theta: tuple[float, ...]
     gradient: tuple[float, ...]
+
+    @property
+    def projected_gradient(self) -> tuple[float, ...]:
+        """∂d/∂θ; of a variance at zero, what of ∂d/∂γ would release it."""
+        return tuple(
+            2.0 * t * g if t > 0.0 else min(g, 0.0)
+            for t, g in zip(self.theta, self.gradient, strict=True)
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -120,7 +130,8 @@ class Optimum:
         theta = ", ".join(f"{t:.6g}" for t in self.theta)
         return (
             f"Optimum: {self.objective:.6f} at theta = ({theta}), "
-            f"{self.core.evaluations} evaluations, {self.core.ending}"
+            f"{len(self.core.trace)} iterations, {self.core.evaluations} evaluations with those "
+            f"from other starts, {self.core.ending}"
         )
 
 
@@ -134,15 +145,7 @@ def _iteration(
     gradient: Sequence[float],
 ) -> Iteration:
     theta = tuple(g**0.5 for g in gamma)
-    return Iteration(
-        number,
-        evaluations,
-        objective,
-        step,
-        max(decrement, 0.0),
-        theta,
-        tuple(2.0 * t * g for t, g in zip(theta, gradient, strict=True)),
-    )
+    return Iteration(number, evaluations, objective, step, abs(decrement), theta, tuple(gradient))
 
 
 def minimise(
@@ -191,7 +194,7 @@ def minimise(
         data.response,
         plan.core,
         reml,
-        None if start is None else [float(t) ** 2 for t in start],
+        None if start is None else np.square(np.minimum(start, 1e100)),
         TOLERANCE,
         MOST_ITERATIONS,
         callback,

@@ -49,10 +49,13 @@ class Plan:
     reason: str
 
     def __repr__(self) -> str:
+        if self.dimension == 0:
+            return f"Plan: exact\n{self.reason}"
         return (
-            f"Plan: exact, {self.method}; Schur complement of order {self.dimension}, "
-            f"{self.nonzeros} nonzeros in its factor, {format_bytes(self.bytes)}, "
-            f"{self.flops:.2g} flops an evaluation\n{self.reason}"
+            f"Plan: exact, {self.method}\n"
+            f"Schur complement of order {self.dimension}; its factor has {self.nonzeros} nonzeros\n"
+            f"{format_bytes(self.bytes)} and {self.flops:.2g} flops for an evaluation\n"
+            f"{self.reason}"
         )
 
 
@@ -101,13 +104,15 @@ def make_plan(data: CrossProducts, method: str = "auto") -> Plan:
 
 def _reason(core: _core.SchurPlan, wanted: str, labels: tuple[str, ...]) -> str:
     if core.method == "diagonal":
-        return f"one term: Z'Z is diagonal in the levels of {labels[0]}"
+        return f"one term, {labels[0]}: Z'Z is diagonal, and no matrix is factored"
     if wanted != "auto":
         return "asked for"
     if core.method == "sparse":
         share = core.nonzeros / (0.5 * core.dimension * (core.dimension + 1))
-        return f"the factor fills {share:.1%} of the lower triangle: sparse costs less"
-    return "small or well filled: a dense matrix costs less"
+        return (
+            f"{labels[0]} eliminated; the factor fills {share:.1%} of a triangle: sparse costs less"
+        )
+    return f"{labels[0]} eliminated; what is left is small or well filled: dense costs less"
 
 
 def available_memory() -> float:

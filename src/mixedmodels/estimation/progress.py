@@ -44,7 +44,7 @@ class Progress:
         self._labels = labels
         self._criterion = criterion
         self._verbose = verbose
-        self._shown = sys.stderr.isatty() if progress is None else progress
+        self._shown = _is_terminal() if progress is None else progress
         self._silence = SECONDS_OF_SILENCE if progress is None else 0.0
         self._clock = clock
         self._begun = clock()
@@ -68,7 +68,7 @@ class Progress:
                 f"{t:>{max(10, len(label))}.6f}"
                 for t, label in zip(iteration.theta, self._labels, strict=True)
             )
-            largest = max(abs(g) for g in iteration.gradient)
+            largest = max(abs(g) for g in iteration.projected_gradient)
             print(
                 f"{iteration.number:>9} {iteration.objective:>18.6f} {iteration.step:>8.4f} "
                 f"{largest:>10.2e}         {theta}",
@@ -101,3 +101,11 @@ class Progress:
     ) -> None:
         if self._status is not None:
             self._status.stop()
+
+
+def _is_terminal() -> bool:
+    """Tell whether standard error is there, open, and a terminal."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # closed
+        return False

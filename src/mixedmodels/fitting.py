@@ -1,0 +1,173 @@
+"""Formula and data → fitted model: `lmer`, and `plan`, which stops before the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mixedmodels.cross_products import CrossProducts, cross_products
+from mixedmodels.design import build_design
+from mixedmodels.display.naming import caller_name
+from mixedmodels.errors import ArgumentError, ArgumentTypeError, ConvergenceWarning, warn
+from mixedmodels.estimation.newton import Optimum, minimise
+from mixedmodels.estimation.plan import Plan, make_plan
+from mixedmodels.estimation.progress import Progress
+from mixedmodels.formula import Formula
+from mixedmodels.model import LinearMixedModel, Options
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def lmer(
+    formula: str | Formula,
+    data: Any,
+    *,
+    reml: bool = True,
+    weights: ArrayLike | str | None = None,
+    offset: ArrayLike | str | None = None,
+    missing: Literal["drop", "error"] = "drop",
+    start: ArrayLike | None = None,
+    method: str = "auto",
+    verbose: bool = False,
+    progress: bool | None = None,
+    seed: int | None = None,
+    context: Mapping[str, Callable[..., Any]] | None = None,
+) -> LinearMixedModel:
+    """Fit a linear mixed-effects model with simple, scalar random effects.
+
+    Parameters
+    ----------
+    formula : str
+        ``response ~ fixed effects + (1 | group) + …``, as in lme4.
+    data : data frame
+        pandas, polars, pyarrow, any frame that narwhals reads, or a dict of columns.
+    reml : bool, default True
+        Estimate by REML; by maximum likelihood if false.
+    weights : array_like (n,) or column name, optional
+        Positive prior weights: the residual variance of row i is σ²/wᵢ.
+    offset : array_like (n,) or column name, optional
+        Added to the linear predictor with coefficient one.
+    missing : {"drop", "error"}, default "drop"
+        What to do with rows in which a needed value is missing.
+    start : array_like (k,), optional
+        θ to start from, in the order in which the terms are printed; moments by default.
+    method : {"auto", "exact", "dense", "sparse"}, default "auto"
+        How the criterion is evaluated; see `mixedmodels.plan`.
+    verbose : bool, default False
+        Print each iteration.
+    progress : bool, optional
+        Show a line in the terminal while the fit runs; by default if it takes over two seconds.
+    seed : int, optional
+        For methods that draw random numbers; the exact methods draw none.
+    context : dict of str to callable, optional
+        Functions of your own that the formula may call.
+
+    Returns
+    -------
+    LinearMixedModel
+
+    Raises
+    ------
+    FormulaError, UnknownColumnError
+        If the formula cannot be understood, or names what is not there.
+    DataError
+        If no model can be fitted to these data; the message says why.
+    ArgumentError, ArgumentTypeError
+        If another argument is not what it may be.
+    FitTooLargeError
+        If the fit would not go into memory.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> dyestuff = mm.datasets.load("dyestuff")
+    >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff)
+    >>> round(fm1.objective, 4)
+    319.6543
+    """
+    if not isinstance(reml, (bool, np.bool_)):
+        raise ArgumentTypeError(f"reml must be True or False, not {reml!r}")
+    options = Options(
+        bool(reml), weights, offset, missing, start, method, verbose, progress, seed, context
+    )
+    model = fit(formula, data, options)
+    if model.design.data_name is None and (name := caller_name(data)) is not None:
+        model = replace(model, data_name=name)
+    return model
+
+
+def plan(formula: str | Formula, data: Any, *, method: str = "auto", **design_options: Any) -> Plan:
+    """Say how a model would be fitted and what it would cost, without fitting it.
+
+    Parameters
+    ----------
+    formula : str
+        As for `lmer`.
+    data : data frame
+        As for `lmer`.
+    method : {"auto", "exact", "dense", "sparse"}, default "auto"
+        How to evaluate the criterion.
+    **design_options
+        ``weights``, ``offset``, ``missing`` and ``context``, as for `lmer`.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> pastes = mm.datasets.load("pastes")
+    >>> mm.plan("strength ~ 1 + (1 | batch) + (1 | sample)", pastes).dimension
+    10
+    """
+    return make_plan(cross_products(build_design(formula, data, **design_options)), method)
+
+
+def fit(formula: str | Formula, data: Any, options: Options) -> LinearMixedModel:
+    """Fit a model with all options given."""
+    design = build_design(
+        formula,
+        data,
+        weights=options.weights,
+        offset=options.offset,
+        missing=options.missing,
+        context=options.context,
+    )
+    sums = cross_products(design)
+    chosen = make_plan(sums, options.method)
+    optimum = optimise(sums, chosen, options)
+    return LinearMixedModel(design, sums, chosen, optimum, options, design.data_name)
+
+
+def optimise(sums: CrossProducts, chosen: Plan, options: Options) -> Optimum:
+    """Minimise the criterion as the options say, reporting progress."""
+    start = None if options.start is None else _start(options.start, sums.labels)
+    criterion = "REML criterion" if options.reml else "deviance"
+    with Progress(sums.labels, criterion, options.verbose, options.progress) as progress:
+        optimum = minimise(sums, chosen, options.reml, start, progress if progress.wanted else None)
+    if not optimum.converged:
+        warn(
+            f"the optimiser stopped early ({optimum.core.ending}): the {criterion} could still "
+            f"fall by {optimum.core.decrement / 2:.1e}; see the model's iterations",
+            ConvergenceWarning,
+        )
+    return optimum
+
+
+def _start(start: Any, labels: tuple[str, ...]) -> NDArray[np.float64]:
+    try:
+        theta = np.atleast_1d(np.asarray(start, dtype=np.float64))
+    except (TypeError, ValueError):
+        theta = np.empty(0)
+    k = len(labels)
+    if theta.shape != (k,) or not np.all(np.isfinite(theta)) or np.any(theta < 0):
+        raise ArgumentError(
+            f"start must be {k} numbers, finite and not negative: "
+            f"theta of {', '.join(labels)}; got {start!r}"
+        )
+    return theta
