@@ -207,6 +207,9 @@ def test_update_keeps_the_other_arguments():
     assert new.options == fm.options
     with pytest.raises(mm.DataError, match="values are missing in y"):
         new.update(missing="error")
+    square = {"context": {"half": lambda x: x**2}}
+    again = mm.lmer("y ~ half(x) + (1 | g)", data, reml=False, **options | square)
+    assert_same(fm.update(**square), again)
 
 
 def test_update_of_start_and_method(fm):
