@@ -162,7 +162,9 @@ def _machine(results: Results) -> str:
         f"- {results.date}; {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}.",
         f"- Versions: {', '.join(f'{k} {v}' for k, v in sorted(results.versions.items()))}.",
-        f"- BLAS that NumPy has loaded ({OURS} has its own linear algebra): {'; '.join(results.blas)}." if results.blas else "",
+        f"- BLAS that NumPy has loaded ({OURS} has its own linear algebra): {'; '.join(results.blas)}."
+        if results.blas
+        else "",
         f"- Set in the environment: {settings}." if settings else "",
         f"- Load of the machine (1, 5, 15 minutes) before {results.load_before} "
         f"and after {results.load_after}; the run took {results.seconds:.0f} s; "

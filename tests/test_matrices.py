@@ -208,7 +208,7 @@ def test_cross_products_describe_themselves(load):
 def test_cross_products_with_another_response(load):
     data = load("penicillin")
     y = data["diameter"].to_numpy()[::-1].copy()
-    ours = cross_products(build_design(PENICILLIN, data)).with_response(y)
+    ours = cross_products(build_design(PENICILLIN, data)).with_response(y, "y")
     other = cross_products(build_design(PENICILLIN, data.assign(diameter=y)))
     assert_array_equal(ours.response.Zty, other.response.Zty)
     assert ours.response.yty == other.response.yty

@@ -157,7 +157,9 @@ def test_name_of_the_data_is_that_of_a_variable():
 def test_name_of_the_data_may_come_with_them():
     data = DATA.copy()
     data.attrs["name"] = "survey"
-    assert mm.lmer(CROSSED, data).data_name == "survey"
+    assert mm.lmer(CROSSED, data.copy()).data_name == "survey"
+    # The caller's name says more: a part of a frame goes by the name of the whole.
+    assert mm.lmer(CROSSED, data).data_name == "data"
 
 
 def test_name_of_the_data_of_an_update(fm):

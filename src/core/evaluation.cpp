@@ -204,7 +204,7 @@ void Evaluation::derivatives() {
                        dot(F.col(s), F.col(t), q_);
             if (rank_ > 0) Q -= dot(z.col(s), z.col(t), rank_);
             information[s * k_ + t] = information[t * k_ + s] =
-                nu_ * (Q / r2 - ee[s] * ee[t] / (r2 * r2));
+                nu_ * (Q / r2 - (ee[s] / r2) * (ee[t] / r2));
         }
 }
 

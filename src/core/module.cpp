@@ -13,6 +13,7 @@
 #include <cmath>
 #include <optional>
 #include <stdexcept>
+#include <tuple>
 
 #include "cross_products.hpp"
 #include "evaluation.hpp"
@@ -130,6 +131,58 @@ struct Fit {
     Matrix vcov;
     double r2 = 0.0, nu = 0.0, log_det_M = 0.0, log_det_X = 0.0, yty = 0.0;
 };
+
+// For pickling: all of a fit, vectors as lists.
+using IterationState =
+    std::tuple<int, int, double, double, double, std::vector<double>, std::vector<double>>;
+using FitState =
+    std::tuple<int, double, double, std::vector<double>, std::vector<double>, std::vector<double>,
+               std::vector<IterationState>, int, std::vector<double>, std::vector<double>, size_t,
+               std::vector<double>, std::vector<double>>;
+
+FitState fit_state(const Fit& f) {
+    std::vector<IterationState> trace;
+    for (const Iteration& it : f.optimum.trace)
+        trace.emplace_back(it.number, it.evaluations, it.objective, it.step, it.decrement, it.gamma,
+                           it.gradient);
+    const Optimum& o = f.optimum;
+    return {static_cast<int>(o.ending),
+            o.objective,
+            o.decrement,
+            o.gamma,
+            o.gradient,
+            o.information,
+            std::move(trace),
+            o.evaluations,
+            f.beta,
+            f.u,
+            f.vcov.rows,
+            f.vcov.values,
+            {f.r2, f.nu, f.log_det_M, f.log_det_X, f.yty}};
+}
+
+void set_fit_state(Fit& f, const FitState& state) {
+    new (&f) Fit();
+    int ending = 0;
+    size_t p = 0;
+    std::vector<IterationState> trace;
+    std::vector<double> vcov, rest;
+    Optimum& o = f.optimum;
+    std::tie(ending, o.objective, o.decrement, o.gamma, o.gradient, o.information, trace,
+             o.evaluations, f.beta, f.u, p, vcov, rest) = state;
+    if (rest.size() != 5 || vcov.size() != p * p)
+        throw std::invalid_argument("not the state of a fit");
+    o.ending = static_cast<Ending>(ending);
+    for (const auto& [number, evaluations, objective, step, decrement, gamma, gradient] : trace)
+        o.trace.push_back({number, evaluations, objective, step, decrement, gamma, gradient});
+    f.vcov = Matrix(p, p);
+    f.vcov.values = std::move(vcov);
+    f.r2 = rest[0];
+    f.nu = rest[1];
+    f.log_det_M = rest[2];
+    f.log_det_X = rest[3];
+    f.yty = rest[4];
+}
 
 const char* ending_name(Ending e) {
     switch (e) {
@@ -285,6 +338,8 @@ NB_MODULE(_core, m) {
         .def("moment_start", [](const CrossProducts& c) { return to_numpy(moment_start(c)); });
 
     nb::class_<Fit>(m, "Fit")
+        .def("__getstate__", &fit_state)
+        .def("__setstate__", &set_fit_state)
         .def_prop_ro("objective", [](const Fit& f) { return f.optimum.objective; })
         .def_prop_ro("ending", [](const Fit& f) { return ending_name(f.optimum.ending); })
         .def_prop_ro("evaluations", [](const Fit& f) { return f.optimum.evaluations; })

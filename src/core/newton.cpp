@@ -233,6 +233,12 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
         // Steps too short for the criterion to tell are taken as they are.
         const double noise = std::max(4e-15 * (std::abs(value) + evaluation.nu()),
                                       -slope < rounding ? rounding : 0.0);
+        if (!std::isfinite(slope) ||
+            !std::all_of(A.begin(), A.end(), [](double a) { return std::isfinite(a); })) {
+            best.decrement = std::numeric_limits<double>::quiet_NaN();
+            best.ending = Ending::no_progress;
+            break;
+        }
         if (!(-slope > control.tolerance) || stalled) {
             best.ending = Ending::converged;
             break;

@@ -107,6 +107,8 @@ std::mutex team_mutex;  // one job at a time; another caller works alone meanwhi
 size_t team_size = 0;
 std::unique_ptr<Team> team;
 
+std::once_flag fork_handler;
+
 // The threads do not survive a fork: the child forgets them and makes its own.
 void forget_team() {
     (void)team.release();
@@ -121,17 +123,17 @@ void parallel_for(size_t count, const std::function<void(size_t)>& task) {
         for (size_t i = 0; i < count; ++i) task(i);
         return;
     }
-    if (team_size == 0) {
-        team_size = processors();
-#ifndef _WIN32
-        pthread_atfork(nullptr, nullptr, forget_team);
-#endif
-    }
+    if (team_size == 0) team_size = processors();
     if (team_size < 2) {
         for (size_t i = 0; i < count; ++i) task(i);
         return;
     }
-    if (!team) team = std::make_unique<Team>(team_size);
+    if (!team) {
+#ifndef _WIN32
+        std::call_once(fork_handler, [] { pthread_atfork(nullptr, nullptr, forget_team); });
+#endif
+        team = std::make_unique<Team>(team_size);
+    }
     team->run(count, task);
 }
 

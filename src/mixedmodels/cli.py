@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +42,8 @@ def fit(
 
     if ranef is not None and not ranef.absolute().parent.is_dir():
         raise ArgumentError(f"the folder of {ranef} does not exist; create it first")
+    if ranef is not None and ranef.is_dir():
+        raise ArgumentError(f"{ranef} is a folder; give the name of a file in it")
     model = lmer(formula, read(file), reml=not ml, verbose=verbose and not as_json)
     if ranef is not None:
         write_whole(model.ranef().to_frame(), ranef)
@@ -85,7 +88,8 @@ def read(file: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(file) if kind == ".csv" else pd.read_parquet(file)
     except (ValueError, OSError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{file} cannot be read: {reason}") from error
     frame.attrs["name"] = file.stem
     return frame
 
@@ -140,10 +144,16 @@ def number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning in one line; where in the program it arose says nothing to its user."""
+    print(f"mixedmodels: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; an error of ours is one line on standard error and status 2."""
+    warnings.showwarning = show_warning
     try:
-        app()
+        app(prog_name="mixedmodels")
     except MixedModelsError as error:
         print(f"mixedmodels: {error}", file=sys.stderr)
         sys.exit(2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixedmodels import _core
-from mixedmodels.errors import DataError, RankDeficientWarning, warn
+from mixedmodels.errors import DataError, RankDeficientWarning, ResponseError, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,9 +52,26 @@ class CrossProducts:
         """Number of levels of each term."""
         return tuple(self.structure.levels)
 
-    def with_response(self, y: NDArray[np.float64]) -> CrossProducts:
-        """Return the cross-products of the same design with another response (n,)."""
-        return CrossProducts(self.structure, self.structure.cross_products(y), self.labels)
+    def with_response(self, y: NDArray[np.float64], name: str) -> CrossProducts:
+        """Return the cross-products of the same design with another response.
+
+        Parameters
+        ----------
+        y : ndarray (n,)
+            The response, its offset subtracted.
+        name : str
+            What errors call it.
+
+        Returns
+        -------
+        CrossProducts
+
+        Raises
+        ------
+        ResponseError
+            If the fixed effects leave nothing of it, or its squares are not numbers.
+        """
+        return CrossProducts(self.structure, _sums(self.structure, y, name), self.labels)
 
     def __repr__(self) -> str:
         terms = ", ".join(
@@ -99,10 +116,20 @@ def cross_products(design: Design) -> CrossProducts:
             "residual variance; use fewer terms or more rows"
         )
     response = design.y if design.offset is None else design.y - design.offset
-    cross = structure.cross_products(np.ascontiguousarray(response))
-    if not cross.yty > 1e-28 * cross.yty_total:
-        raise DataError(
-            f"the fixed effects fit {design.response_name} perfectly: "
+    sums = _sums(structure, np.ascontiguousarray(response), design.response_name)
+    return CrossProducts(structure, sums, tuple(g.label for g in design.groupings))
+
+
+def _sums(structure: _core.Structure, y: NDArray[np.float64], name: str) -> _core.CrossProducts:
+    sums = structure.cross_products(y)
+    if not 1e-290 < sums.yty_total < 1e290:
+        raise ResponseError(
+            f"the sum of squares of {name} is {sums.yty_total:.0e}, and its products with others "
+            "are beyond what numbers can hold; change its units, or those of the weights"
+        )
+    if not sums.yty > 1e-28 * sums.yty_total:
+        raise ResponseError(
+            f"the fixed effects fit {name} perfectly: "
             "there is no variation left to divide among random effects"
         )
-    return CrossProducts(structure, cross, tuple(g.label for g in design.groupings))
+    return sums

@@ -217,6 +217,7 @@ def build_design(
         if isinstance(value, Factor) and (v,) in formula.fixed.terms
     }
     refuse_absorbed(groupings, main_effects)
+    y.flags.writeable = X.flags.writeable = False
     return Design(
         formula=formula,
         y=y,
@@ -292,6 +293,11 @@ def _weights(weights: Floats | None, rows: Rows) -> Floats | None:
         raise ArgumentError(
             f"weights must be positive and finite; weight {position} is {weights[first]} "
             f"({bad.sum()} such in all); leave out the rows that are not to count"
+        )
+    if weights.max() > 1e50 or weights.min() < 1e-50:
+        raise ArgumentError(
+            f"weights must lie between 1e-50 and 1e50; they go from {weights.min():.0e} to "
+            f"{weights.max():.0e}. Only their ratios matter for theta: scale them"
         )
     return weights
 

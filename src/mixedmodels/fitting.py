@@ -11,7 +11,7 @@ import numpy as np
 from mixedmodels.cross_products import CrossProducts, cross_products
 from mixedmodels.design import build_design
 from mixedmodels.display.naming import caller_name
-from mixedmodels.errors import ArgumentError, ArgumentTypeError, ConvergenceWarning, warn
+from mixedmodels.errors import ArgumentError, ConvergenceWarning, warn
 from mixedmodels.estimation.newton import Optimum, minimise
 from mixedmodels.estimation.plan import Plan, make_plan
 from mixedmodels.estimation.progress import Progress
@@ -89,15 +89,12 @@ def lmer(
     >>> round(fm1.objective, 4)
     319.6543
     """
-    if not isinstance(reml, (bool, np.bool_)):
-        raise ArgumentTypeError(f"reml must be True or False, not {reml!r}")
     options = Options(
-        bool(reml), weights, offset, missing, start, method, verbose, progress, seed, context
+        reml, weights, offset, missing, start, method, verbose, progress, seed, context
     )
     model = fit(formula, data, options)
-    if model.design.data_name is None and (name := caller_name(data)) is not None:
-        model = replace(model, data_name=name)
-    return model
+    # A frame's own name is that of the data set it was taken from, in part perhaps.
+    return replace(model, data_name=caller_name(data) or model.data_name)
 
 
 def plan(formula: str | Formula, data: Any, *, method: str = "auto", **design_options: Any) -> Plan:

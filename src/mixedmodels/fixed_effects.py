@@ -71,7 +71,7 @@ class Predictor:
     def columns(self, value: Floats | Factor, full: bool) -> Floats:
         """Compute the columns, as the rows of a matrix."""
         if not isinstance(value, Factor):
-            return value.reshape(len(value), -1).T
+            return (value if value.ndim == 2 else value[:, None]).T
         assert self.contrasts is not None
         coding = np.eye(value.nlevels) if full else self.contrasts
         return np.take(np.ascontiguousarray(coding.T), value.codes, axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mixedmodels import _core
-from mixedmodels.cross_products import CrossProducts
+from mixedmodels.cross_products import CrossProducts, cross_products
 from mixedmodels.design import Design
 from mixedmodels.display.document import Document, Printed
 from mixedmodels.display.naming import caller_name
 from mixedmodels.display.summary import Coefficient, ModelSummary, VarianceComponent
 from mixedmodels.errors import (
+    ArgumentError,
     ArgumentTypeError,
+    RankDeficientWarning,
     ResponseError,
 )
 from mixedmodels.estimation.newton import Optimum, minimise
@@ -50,6 +53,11 @@ class Options:
     seed: int | None = None
     context: Mapping[str, Callable[..., Any]] | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.reml, bool | np.bool_):
+            raise ArgumentTypeError(f"reml must be True or False, not {self.reml!r}")
+        object.__setattr__(self, "reml", bool(self.reml))
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LinearMixedModel(Printed):
@@ -71,6 +79,8 @@ class LinearMixedModel(Printed):
         What was asked of `lmer`.
     data_name : str or None
         The name of the data, as printed.
+    refitted : bool
+        Whether the response is that of a `refit` rather than the data's.
     """
 
     design: Design
@@ -79,6 +89,12 @@ class LinearMixedModel(Printed):
     optimum: Optimum
     options: Options
     data_name: str | None = None
+    refitted: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The core's sums hold on to arrays; they are made again from the design.
+        state = (self.design, self.options, self.optimum.core, self.reml)
+        return _rebuild, (*state, self.data_name, self.refitted)
 
     # -- what was fitted ---------------------------------------------------------------------
 
@@ -127,17 +143,17 @@ class LinearMixedModel(Printed):
     @cached_property
     def beta(self) -> Floats:
         """Fixed-effects coefficients (rank,), without those of redundant columns."""
-        return self.optimum.core.beta
+        return _constant(self.optimum.core.beta)
 
     @cached_property
     def sigma(self) -> float:
         """Residual standard deviation σ."""
         return float(np.sqrt(self.optimum.core.r2 / self.optimum.core.nu))
 
-    @property
+    @cached_property
     def u(self) -> Floats:
         """Conditional means of the spherical random effects (q,), û with b̂ = Λû."""
-        return self.optimum.core.u
+        return _constant(self.optimum.core.u)
 
     @property
     def objective(self) -> float:
@@ -260,7 +276,7 @@ class LinearMixedModel(Printed):
     @cached_property
     def b(self) -> Floats:
         """Conditional means of the random effects (q,), term after term."""
-        return theta_of_levels(self.theta, self.cross_products.levels) * self.u
+        return _constant(theta_of_levels(self.theta, self.cross_products.levels) * self.u)
 
     def ranef(self) -> RandomEffects:
         """Conditional means of the random effects given the data, b̂ = Λû.
@@ -286,7 +302,10 @@ class LinearMixedModel(Printed):
         E    56.73319
         F   -44.99529
         """
-        return RandomEffects(self.design.groupings, self.b, lambda: self._condsd)
+        return RandomEffects(self.design.groupings, self.b, self._conditional_sds)
+
+    def _conditional_sds(self) -> Floats:
+        return self._condsd
 
     @cached_property
     def _condsd(self) -> Floats:
@@ -357,7 +376,7 @@ class LinearMixedModel(Printed):
         kept = self.cross_products.structure.kept
         X = self.X if len(kept) == self.X.shape[1] else self.X[:, kept]
         eta = X @ self.beta
-        return eta if self.design.offset is None else eta + self.design.offset
+        return _constant(eta if self.design.offset is None else eta + self.design.offset)
 
     @cached_property
     def _fitted(self) -> Floats:
@@ -371,7 +390,7 @@ class LinearMixedModel(Printed):
     def _by_row(self, values: Floats, name: str) -> pd.Series:
         import pandas as pd
 
-        return pd.Series(values, index=self.design.index, name=name)
+        return pd.Series(values.copy(), index=self.design.index, name=name)
 
     def fitted(self) -> pd.Series:
         """Conditional means of the response, Xβ̂ + Zb̂ + offset.
@@ -491,12 +510,23 @@ class LinearMixedModel(Printed):
             chosen = make_plan(self.cross_products, options.method)
             optimum = optimise(self.cross_products, chosen, options)
             return replace(self, plan=chosen, optimum=optimum, options=options)
+        if formula is not None and "start" not in changes:
+            options = replace(options, start=None)  # it was for other terms
         new = self.formula if formula is None else self.formula.update(str(formula))
         model = fit(new, self.design.data if data is None else data, options)
-        if model.data_name is None:
-            name = self.data_name if data is None else caller_name(data)
-            model = replace(model, data_name=name)
-        return model
+        if data is not None:
+            return replace(model, data_name=caller_name(data) or model.data_name)
+        model = replace(model, data_name=self.data_name)
+        if not self.refitted:
+            return model
+        if model.design.response_name != self.design.response_name or not np.array_equal(
+            model.design.index, self.design.index
+        ):
+            raise ArgumentError(
+                "the model was refitted to another response, which this update cannot keep; "
+                "pass the data with that response"
+            )
+        return model.refit(self.design.y)
 
     def refit(self, y: ArrayLike) -> LinearMixedModel:
         """Fit the same model to another response.
@@ -522,11 +552,22 @@ class LinearMixedModel(Printed):
         >>> bool(abs(fm1.refit(2 * fm1.design.y).sigma - 2 * fm1.sigma) < 1e-9)
         True
         """
-        response = np.ascontiguousarray(y, dtype=np.float64)
+        try:
+            if np.iscomplexobj(y):
+                raise TypeError
+            response = np.array(y, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ResponseError("the new response must be numbers, one for each row used") from None
         if response.shape != (self.nobs,):
             raise ResponseError(
                 f"refit needs one value for each of the {self.nobs} rows used; "
                 f"got an array of shape {response.shape}"
+            )
+        index: Any = getattr(y, "index", None)
+        if hasattr(index, "equals") and not index.equals(self.design.index):
+            raise ResponseError(
+                "the new response has other row labels than the rows used; select these rows, or "
+                "pass an array in their order"
             )
         if not np.isfinite(response).all():
             bad = int(np.flatnonzero(~np.isfinite(response))[0])
@@ -535,11 +576,11 @@ class LinearMixedModel(Printed):
             raise ResponseError(f"the new response is constant: all values are {response[0]}")
         design = replace(self.design, y=response)
         shifted = response if design.offset is None else response - design.offset
-        sums = self.cross_products.with_response(shifted)
-        if not sums.response.yty > 1e-28 * sums.response.yty_total:
-            raise ResponseError("the fixed effects fit the new response perfectly")
+        sums = self.cross_products.with_response(shifted, "the new response")
         optimum = minimise(sums, self.plan, self.reml)
-        return LinearMixedModel(design, sums, self.plan, optimum, self.options, self.data_name)
+        return LinearMixedModel(
+            design, sums, self.plan, optimum, self.options, self.data_name, refitted=True
+        )
 
     # -- frames ------------------------------------------------------------------------------
 
@@ -588,3 +629,25 @@ class LinearMixedModel(Printed):
     def document(self) -> Document:
         """Lay out the printed form."""
         return self.summary().document()
+
+
+def _constant(values: Floats) -> Floats:
+    """Return an array that cannot be written to: what a model hands out stays as it is."""
+    values.flags.writeable = False
+    return values
+
+
+def _rebuild(
+    design: Design,
+    options: Options,
+    fit: _core.Fit,
+    reml: bool,
+    data_name: str | None,
+    refitted: bool,
+) -> LinearMixedModel:
+    """Make a model again of what was pickled."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RankDeficientWarning)  # said when it was fitted
+        sums = cross_products(design)
+    chosen = make_plan(sums, options.method)
+    return LinearMixedModel(design, sums, chosen, Optimum(fit, reml), options, data_name, refitted)

@@ -64,7 +64,7 @@ def _table(label: str, frame: pd.DataFrame) -> Table:
         rows=tuple(zip(*columns, strict=True)),
         labels=tuple(map(str, shown.index)),
         title=f"{label}:",
-        notes=(f"… and {more} more levels",) if more else (),
+        notes=(f"… and {more} more level{'s' * (more > 1)}",) if more else (),
     )
 
 

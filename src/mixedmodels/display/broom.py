@@ -57,6 +57,8 @@ def glance(model: LinearMixedModel) -> pd.DataFrame:
 def augment(model: LinearMixedModel) -> pd.DataFrame:
     """Return the rows used of the data, with fitted values and residuals."""
     frame = model.design.kept_data()
+    if model.refitted:
+        frame = frame.assign(**{model.design.response_name: model.design.y})
     return frame.assign(
         **{
             ".fitted": model.fitted().to_numpy(),

@@ -82,7 +82,9 @@ class Optimum:
     @cached_property
     def theta(self) -> NDArray[np.float64]:
         """Relative standard deviations σ_t/σ, one a term."""
-        return np.sqrt(self.core.gamma)
+        theta = np.sqrt(self.core.gamma)
+        theta.flags.writeable = False
+        return theta
 
     @property
     def objective(self) -> float:

@@ -1,0 +1,5 @@
+"""``python -m mixedmodels``: the command line."""
+
+from mixedmodels.cli import main
+
+main()
