@@ -57,7 +57,7 @@ def main() -> int:
         course = Course(folder, effort, tell)
         results.fresh = fresh_starts(MODELS["dyestuff"], once, course)
         for model in models:
-            results.trials += race(model, systems, course)
+            results.trials += race(model, systems, course, results.trials)
         if SYSTEMS[OURS] in systems:
             facts = our_facts(SYSTEMS[OURS], MODELS["dyestuff"], course)
             results.blas, results.matplotlib_deferred = facts

@@ -38,6 +38,11 @@ class Model:
     def formula(self) -> str:
         return self.fixed + "".join(f" + (1 | {group})" for group in self.groups)
 
+    def extends(self, other: Model) -> bool:
+        """Tell whether this is the other model and more, on the same data."""
+        same = (self.rows, self.response) == (other.rows, other.response)
+        return same and set(other.groups) < set(self.groups)
+
     @property
     def columns(self) -> list[str]:
         return [self.response, *self.covariates, *self.groups]

@@ -162,7 +162,7 @@ def _machine(results: Results) -> str:
         f"- {results.date}; {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}.",
         f"- Versions: {', '.join(f'{k} {v}' for k, v in sorted(results.versions.items()))}.",
-        f"- BLAS that NumPy has loaded ({OURS} has its own linear algebra): {'; '.join(results.blas)}."
+        f"- BLAS of NumPy ({OURS} has its own linear algebra): {'; '.join(results.blas)}."
         if results.blas
         else "",
         f"- Set in the environment: {settings}." if settings else "",

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from benchmarks.models import Model
+from benchmarks.models import MODELS, Model
 from benchmarks.process import OverTheLimitError, Worker, WorkerError
 from benchmarks.systems import System
 
@@ -72,10 +72,10 @@ class Effort:
     """How often to time what takes how long."""
 
     limit: float = 30.0
-    rounds: int = 6
+    rounds: int = 5
     block_seconds: float = 0.15
     block_calls: int = 40
-    fresh_starts: int = 5
+    fresh_starts: int = 4
 
     def blocks(self, seconds: float) -> int:
         if seconds > SLOW_SECONDS:
@@ -107,13 +107,22 @@ def write_data(models: Iterable[Model], folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "benchmarks.models", str(folder), *names], check=True)
 
 
-def race(model: Model, systems: Sequence[System], course: Course) -> list[Trial]:
-    """Fit one model with all systems, in turns."""
+def race(
+    model: Model, systems: Sequence[System], course: Course, earlier: Iterable[Trial] = ()
+) -> list[Trial]:
+    """Fit one model with all systems, in turns; not those that failed at a part of the model."""
+    failed = {
+        trial.system: f"not tried: it ran over the limit with {trial.model}"
+        for trial in earlier
+        if trial.over_limit and model.extends(MODELS[trial.model])
+    }
     trials: list[Trial] = []
     runners: list[tuple[Worker, Trial]] = []
     with ExitStack() as workers:
         for system in systems:
-            trial = Trial(system.name, model.name, reason=system.cannot(model))
+            trial = Trial(
+                system.name, model.name, reason=system.cannot(model) or failed.get(system.name)
+            )
             trials.append(trial)
             if trial.reason is not None:
                 continue
