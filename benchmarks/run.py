@@ -72,15 +72,15 @@ class Effort:
     """How often to time what takes how long."""
 
     limit: float = 30.0
-    rounds: int = 5
-    block_seconds: float = 0.15
+    rounds: int = 9
+    block_seconds: float = 0.1
     block_calls: int = 40
     fresh_starts: int = 4
 
     def blocks(self, seconds: float) -> int:
         if seconds > SLOW_SECONDS:
             return 1
-        return min(self.rounds, 3) if seconds > 1 else self.rounds
+        return min(self.rounds, 3 if seconds > 1 else 5) if seconds > 0.1 else self.rounds
 
     def calls(self, seconds: float) -> int:
         return max(1, min(self.block_calls, int(self.block_seconds / seconds)))
@@ -174,7 +174,8 @@ def _start(worker: Worker, effort: Effort) -> Start:
     if seconds <= SLOW_SECONDS:
         pace = median(worker.ask("fit 1")["seconds"])
         pace = median(worker.ask(f"fit {effort.calls(pace)}")["seconds"])
-    return Start(worker.settings, seconds, before, first["megabytes"], pace)
+    settings = {name: Path(value).name for name, value in worker.settings.items()}
+    return Start(settings, seconds, before, first["megabytes"], pace)
 
 
 def _in_turns(task: Task, runners: Sequence[tuple[Worker, Trial]], effort: Effort) -> None:

@@ -198,7 +198,7 @@ def test_ranef_is_written_whole_or_not_at_all(folder, fails, monkeypatch, old):
         ("data", b"", "data must be a .csv or a .parquet file"),
         ("empty.csv", b"", "empty.csv cannot be read"),
         ("ragged.csv", b"Yield,Batch\n1,A\n2,B,3\n", "ragged.csv cannot be read"),
-        ("bytes.csv", b"\xff\xfe\x00Yield\n", "bytes.csv cannot be read"),
+        ("bytes.csv", b"\xff\xfe\x00Yield\n", "bytes.csv is not in UTF-8"),
         ("short.parquet", b"PAR1", "short.parquet cannot be read"),
         ("broken.parquet", b"PAR1" + 100 * b"x" + b"PAR1", "broken.parquet cannot be read"),
         ("head.csv", b"Yield,Batch\n", "the data have no rows"),

@@ -79,7 +79,7 @@ def test_criterion_and_derivatives(case, method, reml):
     (n, levels), options = CASES[case]
     codes, X, y, weights = design(3, n, levels, **options)
     structure = make(codes, X, weights)
-    data, plan = structure.cross_products(y), structure.plan(method)
+    data, plan = structure.cross_products(y), structure.plan(method, 1e10)
     gamma = np.array([0.7, 0.2, 1.5])[: len(levels)]
     out = _core.evaluate(data, plan, gamma, reml, True)
     if n <= 1000:  # V is n x n
@@ -108,7 +108,9 @@ def test_average_information_is_the_published_quadratic_form():
     n, p = X.shape
     structure = make(codes, X)
     gamma = np.array([0.6, 1.1])
-    out = _core.evaluate(structure.cross_products(y), structure.plan("dense"), gamma, True, True)
+    out = _core.evaluate(
+        structure.cross_products(y), structure.plan("dense", 1e10), gamma, True, True
+    )
     K = [np.eye(c.max() + 1)[c] @ np.eye(c.max() + 1)[c].T for c in codes]
     V = np.eye(n) + sum(g * k for g, k in zip(gamma, K, strict=True))
     Vi = np.linalg.inv(V)
@@ -128,7 +130,7 @@ def test_inverse_diagonal_and_factor(case, method):
     (n, levels), options = CASES[case]
     codes, X, y, weights = design(4, n, levels, **options)
     structure = make(codes, X, weights)
-    data, plan = structure.cross_products(y), structure.plan(method)
+    data, plan = structure.cross_products(y), structure.plan(method, 1e10)
     gamma = np.array([0.3, 2.0, 0.9])[: len(levels)]
     M = dense_M(codes, gamma, weights)
     np.testing.assert_allclose(
@@ -141,7 +143,7 @@ def test_inverse_diagonal_and_factor(case, method):
 def test_nested_factors_have_no_fill():
     codes, X, _, _ = design(6, 5000, (2000, 400, 50), nested=True)
     structure = make(codes, X)
-    plan = structure.plan("auto")
+    plan = structure.plan("auto", 1e10)
     assert plan.method == "sparse"
     # A class has one school: one entry below the diagonal for each of the 400, and the diagonal.
     assert plan.nonzeros == 400 + 450

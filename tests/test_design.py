@@ -60,9 +60,9 @@ def test_everything_has_its_place():
     assert (made.n_total, made.n_dropped) == (N, 0)
     assert made.index is DATA.index
     assert made.response_name == "log(z)"
-    assert made.data is DATA
+    assert made.data.equals(DATA)
     assert made.data_name is None
-    assert made.kept_data() is DATA
+    assert made.kept_data().equals(DATA)
     assert repr(grouping) == "Grouping(g, 4 levels)"
 
 

@@ -216,6 +216,14 @@ Structure::Structure(size_t n_, std::vector<const Code*> codes_, std::vector<siz
         for (size_t j = 0; j < rank; ++j) sum_column(j);
     for (size_t j = 0; j < rank; ++j)
         for (size_t i = j + 1; i < rank; ++i) within(i, j) = within(j, i);
+    // The trace of the projection of Z_t on X: q_t where X fits every level.
+    for (size_t t = 0; t < N.terms(); ++t) {
+        double trace = 0.0;
+        for (size_t j = 0; j < rank; ++j)
+            for (size_t l = N.offset[t]; l < N.offset[t + 1]; ++l)
+                trace += ZtX(l, j) * ZtX(l, j) / N.count[l];
+        fitted.push_back(trace);
+    }
 }
 
 std::vector<double> Structure::centred(const double* x, const double* sums) const {

@@ -58,8 +58,9 @@ struct Structure {
     double sum_log_weights = 0.0, sum_weights = 0.0;
     CrossTabulation N;
     Basis basis;
-    Matrix ZtX;     // q x rank: Z'WQ
-    Matrix within;  // rank x rank: Q'WQ about the means of the leading levels
+    Matrix ZtX;                  // q x rank: Z'WQ
+    Matrix within;               // rank x rank: Q'WQ about the means of the leading levels
+    std::vector<double> fitted;  // of each term: dimensions of its levels' span within that of X
 
     Structure(size_t n, std::vector<const Code*> codes, std::vector<size_t> levels, const double* X,
               size_t p, const double* weights);

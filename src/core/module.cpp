@@ -310,15 +310,16 @@ NB_MODULE(_core, m) {
         .def_prop_ro("leading", [](const PyStructure& s) { return sparse(s.structure->N.leading); })
         .def_prop_ro("trailing",
                      [](const PyStructure& s) { return sparse(s.structure->N.trailing); })
+        .def_prop_ro("fitted", [](const PyStructure& s) { return s.structure->fitted; })
         .def_prop_ro("sum_log_weights",
                      [](const PyStructure& s) { return s.structure->sum_log_weights; })
         .def(
             "plan",
-            [](const PyStructure& s, const std::string& method) {
+            [](const PyStructure& s, const std::string& method, double memory) {
                 nb::gil_scoped_release release;
-                return plan_schur(s.structure->N, method);
+                return plan_schur(s.structure->N, method, memory);
             },
-            nb::arg("method"))
+            nb::arg("method"), nb::arg("memory"))
         .def("cross_products", &make_cross_products, nb::arg("y"));
 
     nb::class_<SchurPlan>(m, "SchurPlan")

@@ -10,7 +10,7 @@ namespace {
 // At gamma = 0 the traces are 0/0; they are taken this little inside, in units of 1 / mean count.
 constexpr double nearly_zero = 1e-10;
 // A ratio of variances this large, in the same units, means nothing is left for the residual.
-constexpr double most_ratio = 1e13;
+constexpr double most_ratio = 1e14;
 // A start further away than this, in the same units, is taken nearer.
 constexpr double most_start = 1e8;
 constexpr double sufficient_decrease = 1e-4;

@@ -74,12 +74,15 @@ class QuotientGraph {
         for (size_t v = 0; v < n; ++v) queue_.insert(static_cast<Code>(v), initial_degree(v));
     }
 
-    List eliminate_all() {
+    List eliminate_all(double most_nonzeros) {
         List order;
         order.reserve(n_);
         while (order.size() < n_) {
             const Code pivot = queue_.pop_least();
+            const double merged = weight_[pivot];
             eliminate(pivot);
+            nonzeros_ += merged * (0.5 * (merged + 1.0) + static_cast<double>(front_));
+            if (nonzeros_ > most_nonzeros) return {};
             emit(pivot, order);
         }
         return order;
@@ -121,6 +124,7 @@ class QuotientGraph {
             List().swap(members_[e]);
         }
         List().swap(elements_[pivot]);
+        front_ = size;
         remaining_ -= static_cast<size_t>(weight_[pivot]);
         weight_[pivot] = 0;
         alive_[pivot] = 1;
@@ -207,13 +211,15 @@ class QuotientGraph {
     std::vector<std::pair<size_t, Code>> buckets_;
     DegreeQueue queue_;
     int mark_ = 0;
+    size_t front_ = 0;  // rows below the diagonal in the pivot's columns
+    double nonzeros_ = 0.0;
 };
 
 }  // namespace
 
-std::vector<Code> minimum_degree(const SparseRows& cliques, size_t vertices) {
+std::vector<Code> minimum_degree(const SparseRows& cliques, size_t vertices, double most_nonzeros) {
     if (vertices == 0) return {};
-    return QuotientGraph(cliques, vertices).eliminate_all();
+    return QuotientGraph(cliques, vertices).eliminate_all(most_nonzeros);
 }
 
 }  // namespace mm

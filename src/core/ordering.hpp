@@ -9,7 +9,8 @@
 namespace mm {
 
 // The graph is a union of cliques, one a row of `cliques`: for a Schur complement, what eliminating
-// the leading levels connects. Returns the vertices in order of elimination.
-std::vector<Code> minimum_degree(const SparseRows& cliques, size_t vertices);
+// the leading levels connects. Returns the vertices in order of elimination, or nothing as soon as
+// the factor is found to have more nonzeros than `most_nonzeros`.
+std::vector<Code> minimum_degree(const SparseRows& cliques, size_t vertices, double most_nonzeros);
 
 }  // namespace mm

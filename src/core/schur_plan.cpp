@@ -15,6 +15,8 @@ constexpr double dense_speed = 3e10, sparse_speed = 8e8;
 constexpr double most_clique_work = 4e8;
 // A dense matrix larger than this, with its inverse, is only taken where sparse is out of reach.
 constexpr double large_dense_bytes = 4e9;
+// Bytes of an entry of the sparse factor: its index, its value and that of the inverse.
+constexpr double sparse_entry = 20.0;
 
 // The pattern of the factor: a column is its own entries in S and those of its children. Two
 // trailing levels that share a row share its leading level too: N_22 adds nothing to the pattern.
@@ -66,7 +68,7 @@ const char* name(SchurPlan::Method method) {
     return "";
 }
 
-SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted) {
+SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double memory) {
     using Method = SchurPlan::Method;
     SchurPlan plan;
     const size_t n = plan.dimension = N.q_trailing();
@@ -96,19 +98,25 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted) {
         plan.dense_bytes < large_dense_bytes)
         return choose_dense();
 
-    plan.order = minimum_degree(N.leading, n);
     // A factor that is half full is better dense, unless dense is out of reach.
-    const double most =
-        wanted == "sparse" || plan.dense_bytes > large_dense_bytes ? 2e9 : 0.25 * d * d + d;
-    plan.symbolic = symbolic(N, plan, most);
-    if (!plan.symbolic) return choose_dense();
+    const bool dense_fits = plan.dense_bytes < std::min(large_dense_bytes, memory);
+    const double most = wanted == "auto" && dense_fits ? 0.25 * d * d + d : memory / sparse_entry;
+    plan.order = minimum_degree(N.leading, n, most);
+    plan.symbolic = !plan.order.empty() && symbolic(N, plan, most);
+    if (!plan.symbolic) {
+        choose_dense();
+        // Out of reach both ways: dense needs its bytes, sparse more than there are.
+        if (!dense_fits && plan.dense_bytes > memory)
+            plan.bytes = std::min(plan.dense_bytes, 1.01 * memory);
+        return plan;
+    }
     double flops = 0.0;
     for (size_t k = 0; k < n; ++k) {
         const auto m = static_cast<double>(plan.start[k + 1] - plan.start[k]) + 1.0;
         flops += 3.0 * m * m;
     }
     plan.sparse_nonzeros = static_cast<double>(plan.index.size()) + d;
-    plan.sparse_bytes = 20.0 * plan.sparse_nonzeros;
+    plan.sparse_bytes = sparse_entry * plan.sparse_nonzeros;
     if (wanted == "auto" && flops / sparse_speed > dense_flops / dense_speed &&
         plan.dense_bytes < large_dense_bytes)
         return choose_dense();

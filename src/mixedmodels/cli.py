@@ -42,6 +42,8 @@ def fit(
 
     if ranef is not None and not ranef.absolute().parent.is_dir():
         raise ArgumentError(f"the folder of {ranef} does not exist; create it first")
+    if ranef is not None and ranef.exists() and file.exists() and ranef.samefile(file):
+        raise ArgumentError(f"{ranef} holds the data; write the random effects to another file")
     if ranef is not None and ranef.is_dir():
         raise ArgumentError(f"{ranef} is a folder; give the name of a file in it")
     model = lmer(formula, read(file), reml=not ml, verbose=verbose and not as_json)
@@ -86,7 +88,9 @@ def read(file: Path) -> pd.DataFrame:
     if not file.is_file():
         raise ArgumentError(f"there is no file {file}")
     try:
-        frame = pd.read_csv(file) if kind == ".csv" else pd.read_parquet(file)
+        frame = read_csv(file) if kind == ".csv" else pd.read_parquet(file)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not in UTF-8; convert it") from error
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{file} cannot be read: {reason}") from error
@@ -94,14 +98,37 @@ def read(file: Path) -> pd.DataFrame:
     return frame
 
 
+def read_csv(file: Path) -> pd.DataFrame:
+    """Read a CSV file; labels such as 001 stay apart from 1, and no two columns share a name."""
+    import pandas as pd
+
+    header = pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0].dropna()
+    if header.duplicated().any():
+        name = header[header.duplicated()].iloc[0]
+        raise DataError(f"{file} has more than one column {name!r}; rename or remove one")
+    frame = pd.read_csv(file)
+    whole = [name for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])]
+    if whole:
+        texts = pd.read_csv(file, usecols=whole, dtype=str)
+        for name in whole:
+            if texts[name].str.match(r"[+-]?0\d").any():
+                frame[name] = texts[name]
+    return frame
+
+
 def write_whole(frame: pd.DataFrame, file: Path) -> None:
     """Write a CSV file that is there whole or not at all."""
-    part = file.with_name(file.name + ".part")
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        part = file  # a link, pipe or device is written into, never replaced
+    else:
+        part = file.with_name(file.name + ".part")
     try:
         frame.to_csv(part, index=False)
-        part.replace(file)
+        if part != file:
+            part.replace(file)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        if part != file:
+            part.unlink(missing_ok=True)
         raise ArgumentError(f"{file} cannot be written: {error}") from error
 
 
@@ -152,6 +179,9 @@ def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 def main() -> None:
     """Run the command line; an error of ours is one line on standard error and status 2."""
     warnings.showwarning = show_warning
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows few letters
     try:
         app(prog_name="mixedmodels")
     except MixedModelsError as error:
@@ -159,3 +189,6 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        print(f"mixedmodels: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -76,7 +76,7 @@ class Columns:
     @property
     def index(self) -> pd.Index:
         """The labels of the rows."""
-        if _is_pandas(self._frame):
+        if is_pandas(self._frame):
             index: pd.Index = self._frame.index
             return index
         import pandas as pd
@@ -114,7 +114,7 @@ class Columns:
                 names = [str(column) for column in self._columns]
                 known = nearest(name, names) or f"The columns are {_listed(names)}."
                 raise UnknownColumnError(f"the data have no column {name!r}. {known}")
-            series = self._frame[name] if _is_pandas(self._frame) else _converted(self._frame, name)
+            series = self._frame[name] if is_pandas(self._frame) else _converted(self._frame, name)
             self._series[name] = series
         return series
 
@@ -148,14 +148,15 @@ def _all_differ(names: list[str]) -> bool:
 # -- frames ----------------------------------------------------------------------------------
 
 
-def _is_pandas(data: object) -> bool:
+def is_pandas(data: object) -> bool:
+    """Tell whether data are a pandas frame, without importing pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(data, pandas.DataFrame)
 
 
 def _frame(data: Any) -> Any:
     """Return a pandas frame as it is, others wrapped by narwhals."""
-    if _is_pandas(data):
+    if is_pandas(data):
         return data
     if isinstance(data, Mapping):
         import pandas as pd
@@ -183,7 +184,7 @@ def _frame(data: Any) -> Any:
 def to_pandas(data: Any) -> pd.DataFrame:
     """Return any of the accepted data as a pandas frame."""
     frame = _frame(data)
-    if _is_pandas(frame):
+    if is_pandas(frame):
         pandas: pd.DataFrame = frame
         return pandas
     import pandas as pd
@@ -199,8 +200,14 @@ def _converted(frame: Any, name: str) -> pd.Series:
 
     # Integers and truth values with missing ones among them stay what they are.
     kept = {getattr(pa, t.lower())(): getattr(pd, t + "Dtype")() for t in _NULLABLE}
-    table = frame.select(name).to_arrow()
-    series: pd.Series = table.to_pandas(types_mapper=kept.get)[name]
+    try:
+        table = frame.select(name).to_arrow()
+        series: pd.Series = table.to_pandas(types_mapper=kept.get)[name]
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataError(
+            f"column {name!r} is of type {frame.schema[name]}, which is neither numbers nor "
+            "labels; convert it"
+        ) from error
     if frame.implementation.is_polars() and isinstance(series.dtype, pd.CategoricalDtype):
         # In polars an Enum has its order for sorting only, a Categorical is sorted as text.
         series = series.cat.as_unordered()

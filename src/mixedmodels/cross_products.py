@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixedmodels import _core
-from mixedmodels.errors import DataError, RankDeficientWarning, ResponseError, warn
+from mixedmodels.errors import (
+    DataError,
+    GroupingError,
+    RankDeficientWarning,
+    ResponseError,
+    warn,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,6 +110,14 @@ def cross_products(design: Design) -> CrossProducts:
         design.X,
         design.weights,
     )
+    for j in structure.dropped:
+        with np.errstate(over="ignore", under="ignore"):
+            squares = float(np.square(design.X[:, j]).sum())
+        if not np.isfinite(squares) or (squares < 1e-290 and np.any(design.X[:, j])):
+            raise DataError(
+                f"the squares of {design.names[j]} are beyond what numbers can hold; "
+                "change its units"
+            )
     if structure.dropped:
         names = ", ".join(design.names[j] for j in structure.dropped)
         warn(
@@ -115,6 +129,13 @@ def cross_products(design: Design) -> CrossProducts:
             f"{structure.n} rows cannot determine {len(structure.kept)} fixed effects and a "
             "residual variance; use fewer terms or more rows"
         )
+    for grouping, dimensions in zip(design.groupings, structure.fitted, strict=True):
+        if dimensions > grouping.nlevels - 1e-6:
+            raise GroupingError(
+                f"the fixed effects together fit every level of {grouping.label}: no variation "
+                "between its levels is left to estimate a variance from; leave out the term or "
+                "some of the fixed effects"
+            )
     response = design.y if design.offset is None else design.y - design.offset
     sums = _sums(structure, np.ascontiguousarray(response), design.response_name)
     return CrossProducts(structure, sums, tuple(g.label for g in design.groupings))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mixedmodels.columns import Columns, Floats, to_pandas
+from mixedmodels.columns import Columns, Floats, is_pandas, to_pandas
 from mixedmodels.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -232,7 +232,7 @@ def build_design(
         spec=spec,
         response_name=deparse(formula.response),
         data_name=_data_name(data),
-        data=data,
+        data=_kept(data),
     )
 
 
@@ -272,6 +272,8 @@ def _vector(values: ArrayLike | str | None, role: str, columns: Columns) -> Floa
             "are in the order of the rows, as an array"
         )
     try:
+        if np.iscomplexobj(values):
+            raise TypeError
         vector = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ArgumentTypeError(f"{role} must be numbers or the name of a column") from error
@@ -308,6 +310,11 @@ def _offset(parts: list[Floats], columns: Columns, rows: Rows) -> Floats | None:
     offset: Floats = sum(parts[1:], parts[0])
     require_finite(offset, "the offset", columns, rows)
     return offset if rows is None else offset[rows]
+
+
+def _kept(data: Any) -> Any:
+    """Return the data to keep: a pandas frame as a lazy copy, which the caller cannot change."""
+    return data.copy(deep=False) if is_pandas(data) else data
 
 
 def _data_name(data: Any) -> str | None:

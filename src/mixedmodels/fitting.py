@@ -97,7 +97,16 @@ def lmer(
     return replace(model, data_name=caller_name(data) or model.data_name)
 
 
-def plan(formula: str | Formula, data: Any, *, method: str = "auto", **design_options: Any) -> Plan:
+def plan(
+    formula: str | Formula,
+    data: Any,
+    *,
+    weights: ArrayLike | str | None = None,
+    offset: ArrayLike | str | None = None,
+    missing: Literal["drop", "error"] = "drop",
+    method: str = "auto",
+    context: Mapping[str, Callable[..., Any]] | None = None,
+) -> Plan:
     """Say how a model would be fitted and what it would cost, without fitting it.
 
     Parameters
@@ -106,10 +115,8 @@ def plan(formula: str | Formula, data: Any, *, method: str = "auto", **design_op
         As for `lmer`.
     data : data frame
         As for `lmer`.
-    method : {"auto", "exact", "dense", "sparse"}, default "auto"
-        How to evaluate the criterion.
-    **design_options
-        ``weights``, ``offset``, ``missing`` and ``context``, as for `lmer`.
+    weights, offset, missing, method, context
+        As for `lmer`.
 
     Returns
     -------
@@ -122,7 +129,10 @@ def plan(formula: str | Formula, data: Any, *, method: str = "auto", **design_op
     >>> mm.plan("strength ~ 1 + (1 | batch) + (1 | sample)", pastes).dimension
     10
     """
-    return make_plan(cross_products(build_design(formula, data, **design_options)), method)
+    design = build_design(
+        formula, data, weights=weights, offset=offset, missing=missing, context=context
+    )
+    return make_plan(cross_products(design), method)
 
 
 def fit(formula: str | Formula, data: Any, options: Options) -> LinearMixedModel:

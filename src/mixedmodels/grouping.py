@@ -114,6 +114,10 @@ def groupings_of(formula: Formula, columns: Columns, rows: Rows) -> tuple[Groupi
         If the variance of a factor cannot be estimated.
     """
     groupings = [_grouping(term, columns, rows) for term in formula.random]
+    labels = [grouping.label for grouping in groupings]
+    if len(set(labels)) < len(labels):
+        label = next(label for label in labels if labels.count(label) > 1)
+        raise GroupingError(f"two grouping factors are called {label}; rename the column")
     levels = [grouping.nlevels for grouping in groupings]
     if levels != sorted(levels, reverse=True):
         # lme4 reverses the increasing order, and ties with it; an order that fits, it leaves.

@@ -54,6 +54,14 @@ class Options:
     context: Mapping[str, Callable[..., Any]] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("verbose", "progress"):
+            value = getattr(self, name)
+            if not isinstance(value, bool | np.bool_) and not (
+                name == "progress" and value is None
+            ):
+                raise ArgumentTypeError(f"{name} must be True or False, not {value!r}")
+        if self.seed is not None and (not isinstance(self.seed, int | np.integer) or self.seed < 0):
+            raise ArgumentError(f"seed must be a whole number, 0 or more; got {self.seed!r}")
         if not isinstance(self.reml, bool | np.bool_):
             raise ArgumentTypeError(f"reml must be True or False, not {self.reml!r}")
         object.__setattr__(self, "reml", bool(self.reml))
@@ -195,7 +203,7 @@ class LinearMixedModel(Printed):
         """Whether a variance is estimated as zero."""
         return bool(np.any(self.theta == 0.0))
 
-    @cached_property
+    @property
     def iterations(self) -> pd.DataFrame:
         """The trace of the optimiser, a row an iteration; gradients are those in γ = θ²."""
         return self.optimum.to_frame(self.cross_products.labels)

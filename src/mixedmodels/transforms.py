@@ -222,7 +222,15 @@ def _poly(x: Any, degree: Any = 1, raw: Any = False, *, _state: dict[str, Any]) 
         raise ValueError(
             f"the degree must be a whole number from 1 to less than the {distinct} distinct values"
         )
-    return _formulaic("poly", x, degree, raw=bool(raw), _state=_state)
+    fresh = not _state
+    basis = _formulaic("poly", x, degree, raw=bool(raw), _state=_state)
+    if fresh and not raw and np.ndim(basis) == 2:
+        present = np.asarray(basis)[np.isfinite(basis).all(axis=1)]
+        if np.abs(present.T @ present - np.eye(present.shape[1])).max() > 1e-7:
+            raise ValueError(
+                f"cannot be made orthogonal to degree {degree}; take a lower degree, or bs()"
+            )
+    return basis
 
 
 def _bs(x: Any, *arguments: Any, _state: dict[str, Any], **keywords: Any) -> Any:

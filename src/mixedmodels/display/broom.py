@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixedmodels.errors import DataError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -57,6 +59,9 @@ def glance(model: LinearMixedModel) -> pd.DataFrame:
 def augment(model: LinearMixedModel) -> pd.DataFrame:
     """Return the rows used of the data, with fitted values and residuals."""
     frame = model.design.kept_data()
+    taken = [name for name in (".fitted", ".resid", ".fixed") if name in frame.columns]
+    if taken:
+        raise DataError(f"the data have a column {taken[0]} already; rename it")
     if model.refitted:
         frame = frame.assign(**{model.design.response_name: model.design.y})
     return frame.assign(

@@ -203,7 +203,8 @@ def minimise(
     )
     if fit.ending == "perfect fit":
         raise DataError(
-            f"the levels of {' and '.join(data.labels)} fit the response perfectly: "
-            "no residual variation is left; a grouping factor may repeat the response"
+            f"the levels of {' and '.join(data.labels)} fit the response perfectly, or so nearly "
+            "that no residual variance can be told beside theirs; a grouping factor may repeat "
+            "the response"
         )
     return Optimum(fit, reml)

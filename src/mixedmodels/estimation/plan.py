@@ -82,8 +82,8 @@ def make_plan(data: CrossProducts, method: str = "auto") -> Plan:
     """
     if not isinstance(method, str) or method not in METHODS:
         raise ArgumentError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    core = data.structure.plan(METHODS[method])
     free = available_memory()
+    core = data.structure.plan(METHODS[method], free)
     if core.bytes > free:
         raise FitTooLargeError(
             f"the {core.method} factor of the {core.dimension} levels of "

@@ -247,7 +247,12 @@ def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> Anova
         found = list(map(caller_name, models))
         unique = [name if found.count(name) == 1 else None for name in found]
         names = [name or f"model{i}" for i, name in enumerate(unique, start=1)]
-    elif isinstance(names, str) or len(names) != len(models) or len(set(names)) != len(names):
+    elif (
+        not isinstance(names, list | tuple)
+        or not all(isinstance(name, str) for name in names)
+        or len(set(names)) != len(models)
+        or len(names) != len(models)
+    ):
         raise ArgumentError(f"names must be {len(models)} different texts, one a model")
 
     named = sorted(zip(names, models, strict=True), key=lambda pair: pair[1].df)
