@@ -33,10 +33,13 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CORE_SOURCES)
 
-benchmarks/.venv/installed: $(CORE) benchmarks/requirements.txt
+benchmarks/.venv/installed: $(CORE) $(wildcard src/mixedmodels/*.py src/mixedmodels/*/*.py) \
+    benchmarks/requirements.txt
 	test -x benchmarks/.venv/bin/python || $(PYTHON) -m venv benchmarks/.venv
 	benchmarks/.venv/bin/python -m pip install --quiet --upgrade pip
-	benchmarks/.venv/bin/python -m pip install --quiet -r benchmarks/requirements.txt --editable .
+	benchmarks/.venv/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+	benchmarks/.venv/bin/python -m pip install --quiet --force-reinstall --no-deps . \
+	    --config-settings=build-dir=build/bench
 	touch $@
 
 bench: benchmarks/.venv/installed

@@ -181,7 +181,9 @@ std::vector<double> moment_start(const CrossProducts& data) {
 
 namespace {
 
-Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonControl& control) {
+// `known`: a minimum found before, or nothing.
+Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonControl& control,
+                const std::vector<double>& known) {
     const size_t k = evaluation.terms();
     const Structure& structure = evaluation.structure();
     std::vector<double> unit(k);
@@ -233,6 +235,16 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
         // Steps too short for the criterion to tell are taken as they are.
         const double noise = std::max(4e-15 * (std::abs(value) + evaluation.nu()),
                                       -slope < rounding ? rounding : 0.0);
+        if (!known.empty() && -slope < near_decrement) {
+            // A descent that has come back to the minimum that is known has nothing more to tell.
+            bool same = true;
+            for (size_t t = 0; t < k; ++t)
+                same = same && std::abs(gamma[t] - known[t]) <= 0.02 * std::max(known[t], unit[t]);
+            if (same) {
+                best.ending = Ending::no_progress;
+                break;
+            }
+        }
         if (!std::isfinite(slope) ||
             !std::all_of(A.begin(), A.end(), [](double a) { return std::isfinite(a); })) {
             best.decrement = std::numeric_limits<double>::quiet_NaN();
@@ -277,7 +289,7 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
 }  // namespace
 
 Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonControl& control) {
-    Optimum best = descend(evaluation, std::move(start), control);
+    Optimum best = descend(evaluation, std::move(start), control, {});
     const size_t k = evaluation.terms();
     // The criterion may have several minima. Where another descent costs next to nothing, more are
     // made: from all ratios one, from all ten, and from the best so far with a single ratio
@@ -286,7 +298,7 @@ Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonCo
         NewtonControl silent = control;
         silent.on_iteration = nullptr;
         const auto improves = [&](std::vector<double> from) {
-            Optimum other = descend(evaluation, std::move(from), silent);
+            Optimum other = descend(evaluation, std::move(from), silent, best.gamma);
             best.evaluations += other.evaluations;
             if (other.ending != Ending::converged ||
                 !(other.objective < best.objective - least_improvement))
@@ -303,7 +315,7 @@ Optimum newton(Evaluation& evaluation, std::vector<double> start, const NewtonCo
             for (size_t t = 0; t < k && !improved; ++t)
                 for (const double ratio : {1.0, 1e-2}) {
                     std::vector<double> moved = best.gamma;
-                    if (ratio < 1.0 && moved[t] <= ratio) continue;
+                    if (ratio < 1.0 ? moved[t] <= ratio : k == 1) continue;
                     moved[t] = ratio;
                     improved = improved || improves(std::move(moved));
                 }
