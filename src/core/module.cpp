@@ -11,11 +11,13 @@
 #include <nanobind/stl/vector.h>
 
 #include <cmath>
+#include <numbers>
 #include <optional>
 #include <stdexcept>
 #include <tuple>
 
 #include "cross_products.hpp"
+#include "equations.hpp"
 #include "evaluation.hpp"
 #include "newton.hpp"
 #include "schur.hpp"
@@ -234,6 +236,54 @@ Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
     return out;
 }
 
+// A fit without a factorisation; the criterion comes with a Monte Carlo error.
+nb::tuple fit_iterative(const CrossProducts& data, bool reml,
+                        std::optional<std::vector<double>> start, double monte_carlo,
+                        std::uint64_t seed, bool log_determinant,
+                        const std::optional<nb::callable>& on_iteration) {
+    IterativeControl settings;
+    settings.seed = seed;
+    EquationsControl control;
+    control.monte_carlo = monte_carlo;
+    control.log_determinant = log_determinant;
+    control.on_iteration = [&](const Iteration& it) {
+        nb::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw nb::python_error();
+        if (on_iteration)
+            (*on_iteration)(it.number, it.evaluations, it.objective, it.step, it.decrement,
+                            it.gamma, it.gradient);
+    };
+    Fit out;
+    std::vector<double> shares;
+    size_t probes = 0;
+    long applications = 0;
+    double error = 0.0;
+    {
+        nb::gil_scoped_release release;
+        IterativeEvaluation evaluation(data, reml, settings);
+        Solution solution =
+            solve_equations(evaluation, data, start ? *start : moment_start(data), control);
+        const Structure& s = *data.structure;
+        out.optimum = std::move(solution.optimum);
+        shares = std::move(solution.monte_carlo);
+        out.beta = original_beta(data, evaluation.beta);
+        out.vcov = unscaled_covariance(evaluation.RX, s.basis.R);
+        out.u = std::move(evaluation.u);
+        out.r2 = evaluation.r2;
+        out.nu = evaluation.nu();
+        out.yty = data.yty;
+        out.log_det_M = evaluation.log_det_M;
+        out.log_det_X = evaluation.log_det_RX + log_det_R(s.basis.R);
+        out.optimum.objective =
+            out.log_det_M + (reml ? out.log_det_X : 0.0) +
+            out.nu * (1.0 + std::log(2.0 * std::numbers::pi * out.r2 / out.nu)) - s.sum_log_weights;
+        error = evaluation.log_det_M_error;
+        probes = evaluation.probes();
+        applications = evaluation.applications;
+    }
+    return nb::make_tuple(std::move(out), to_numpy(std::move(shares)), probes, error, applications);
+}
+
 nb::dict evaluate(const CrossProducts& data, const SchurPlan& plan, std::vector<double> gamma,
                   bool reml, bool derivatives) {
     if (gamma.size() != data.structure->N.terms())
@@ -372,6 +422,9 @@ NB_MODULE(_core, m) {
 
     m.def("fit", &fit, nb::arg("data"), nb::arg("plan"), nb::arg("reml"), nb::arg("start").none(),
           nb::arg("tolerance"), nb::arg("most_iterations"), nb::arg("on_iteration").none());
+    m.def("fit_iterative", &fit_iterative, nb::arg("data"), nb::arg("reml"),
+          nb::arg("start").none(), nb::arg("monte_carlo"), nb::arg("seed"),
+          nb::arg("log_determinant"), nb::arg("on_iteration").none());
     m.def("evaluate", &evaluate, nb::arg("data"), nb::arg("plan"), nb::arg("gamma"),
           nb::arg("reml"), nb::arg("derivatives"));
     m.def("inverse_diagonal", &inverse_diagonal, nb::arg("data"), nb::arg("plan"),

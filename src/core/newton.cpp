@@ -7,12 +7,6 @@
 namespace mm {
 namespace {
 
-// At gamma = 0 the traces are 0/0; they are taken this little inside, in units of 1 / mean count.
-constexpr double nearly_zero = 1e-10;
-// A ratio of variances this large, in the same units, means nothing is left for the residual.
-constexpr double most_ratio = 1e14;
-// A start further away than this, in the same units, is taken nearer.
-constexpr double most_start = 1e8;
 constexpr double sufficient_decrease = 1e-4;
 constexpr int most_halvings = 40;
 // Another minimum must be lower by more than rounding to be preferred.
@@ -59,47 +53,6 @@ void solve_free(const std::vector<double>& A, size_t k, const std::vector<char>&
     }
 }
 
-// The step that minimises g's + s'As/2 over gamma + s >= 0, by an active set.
-std::vector<double> bounded_step(const std::vector<double>& gamma, const std::vector<double>& g,
-                                 const std::vector<double>& A) {
-    const size_t k = gamma.size();
-    std::vector<double> step(k, 0.0), minus_g(k);
-    std::vector<char> free(k);
-    for (size_t t = 0; t < k; ++t) {
-        minus_g[t] = -g[t];
-        free[t] = gamma[t] > 0.0 || g[t] < 0.0;
-    }
-    for (size_t round = 0; round < 4 * k + 4; ++round) {
-        for (size_t t = 0; t < k; ++t)
-            if (!free[t]) step[t] = -gamma[t];
-        solve_free(A, k, free, minus_g, step);
-        bool changed = false;
-        for (size_t t = 0; t < k; ++t)
-            if (free[t] && gamma[t] + step[t] < 0.0) {
-                free[t] = 0;
-                changed = true;
-            }
-        if (changed) continue;
-        // Release the bound with the most negative multiplier, if there is one.
-        size_t worst = k;
-        double least = 0.0;
-        for (size_t t = 0; t < k; ++t) {
-            if (free[t]) continue;
-            double multiplier = g[t];
-            for (size_t s = 0; s < k; ++s) multiplier += A[t * k + s] * step[s];
-            if (multiplier < least) {
-                least = multiplier;
-                worst = t;
-            }
-        }
-        if (worst == k) break;
-        free[worst] = 1;
-    }
-    for (size_t t = 0; t < k; ++t)
-        if (gamma[t] + step[t] < 0.0) step[t] = -gamma[t];
-    return step;
-}
-
 // The average information is the mean of the Hessian and its expectation; what it lacks of the
 // Hessian is learnt from the change of the gradient over the last steps (symmetric rank one).
 class Correction {
@@ -140,6 +93,46 @@ class Correction {
 };
 
 }  // namespace
+
+std::vector<double> bounded_step(const std::vector<double>& gamma, const std::vector<double>& g,
+                                 const std::vector<double>& A) {
+    const size_t k = gamma.size();
+    std::vector<double> step(k, 0.0), minus_g(k);
+    std::vector<char> free(k);
+    for (size_t t = 0; t < k; ++t) {
+        minus_g[t] = -g[t];
+        free[t] = gamma[t] > 0.0 || g[t] < 0.0;
+    }
+    for (size_t round = 0; round < 4 * k + 4; ++round) {
+        for (size_t t = 0; t < k; ++t)
+            if (!free[t]) step[t] = -gamma[t];
+        solve_free(A, k, free, minus_g, step);
+        bool changed = false;
+        for (size_t t = 0; t < k; ++t)
+            if (free[t] && gamma[t] + step[t] < 0.0) {
+                free[t] = 0;
+                changed = true;
+            }
+        if (changed) continue;
+        // Release the bound with the most negative multiplier, if there is one.
+        size_t worst = k;
+        double least = 0.0;
+        for (size_t t = 0; t < k; ++t) {
+            if (free[t]) continue;
+            double multiplier = g[t];
+            for (size_t s = 0; s < k; ++s) multiplier += A[t * k + s] * step[s];
+            if (multiplier < least) {
+                least = multiplier;
+                worst = t;
+            }
+        }
+        if (worst == k) break;
+        free[worst] = 1;
+    }
+    for (size_t t = 0; t < k; ++t)
+        if (gamma[t] + step[t] < 0.0) step[t] = -gamma[t];
+    return step;
+}
 
 std::vector<double> moment_start(const CrossProducts& data) {
     const Structure& s = *data.structure;

@@ -33,6 +33,17 @@ struct NewtonControl {
     std::function<void(const Iteration&)> on_iteration;
 };
 
+// At gamma = 0 the traces are 0/0; they are taken this little inside, in units of 1 / mean count.
+constexpr double nearly_zero = 1e-10;
+// A ratio of variances this large, in the same units, means nothing is left for the residual.
+constexpr double most_ratio = 1e14;
+// A start further away than this, in the same units, is taken nearer.
+constexpr double most_start = 1e8;
+
+// The step that minimises g's + s'As/2 over gamma + s >= 0, by an active set.
+std::vector<double> bounded_step(const std::vector<double>& gamma, const std::vector<double>& g,
+                                 const std::vector<double>& A);
+
 // Henderson-type moments: group sums of the least-squares residuals against their expectations.
 std::vector<double> moment_start(const CrossProducts& data);
 

@@ -33,7 +33,8 @@ struct SchurPlan {
 
 const char* name(SchurPlan::Method method);
 
-// `wanted`: "auto", "dense" or "sparse"; `memory`: bytes beyond which a factor is not pursued.
+// `wanted`: "auto", "dense", "sparse" or "none"; `memory`: bytes beyond which a factor is not
+// pursued.
 SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double memory);
 
 class Schur {

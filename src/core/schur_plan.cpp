@@ -72,7 +72,7 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double
     using Method = SchurPlan::Method;
     SchurPlan plan;
     const size_t n = plan.dimension = N.q_trailing();
-    if (n == 0) return plan;
+    if (n == 0 || wanted == "none") return plan;
     for (size_t j = 0; j < N.q_leading(); ++j) {
         const auto m = static_cast<double>(N.leading.start[j + 1] - N.leading.start[j]);
         plan.clique_work += m * m;

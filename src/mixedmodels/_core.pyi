@@ -116,6 +116,15 @@ def fit(
     most_iterations: int,
     on_iteration: Callable[..., None] | None,
 ) -> Fit: ...
+def fit_iterative(
+    data: CrossProducts,
+    reml: bool,
+    start: _Numbers | None,
+    monte_carlo: float,
+    seed: int,
+    log_determinant: bool,
+    on_iteration: Callable[..., None] | None,
+) -> tuple[Fit, NDArray[np.float64], int, float, int]: ...
 def evaluate(
     data: CrossProducts, plan: SchurPlan, gamma: _Numbers, reml: bool, derivatives: bool
 ) -> dict[str, object]: ...

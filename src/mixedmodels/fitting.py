@@ -35,6 +35,7 @@ def lmer(
     verbose: bool = False,
     progress: bool | None = None,
     seed: int | None = None,
+    mc_error: float = 0.01,
     context: Mapping[str, Callable[..., Any]] | None = None,
 ) -> LinearMixedModel:
     """Fit a linear mixed-effects model with simple, scalar random effects.
@@ -55,14 +56,16 @@ def lmer(
         What to do with rows in which a needed value is missing.
     start : array_like (k,), optional
         θ to start from, in the order in which the terms are printed; moments by default.
-    method : {"auto", "exact", "dense", "sparse"}, default "auto"
+    method : {"auto", "exact", "dense", "sparse", "iterative"}, default "auto"
         How the criterion is evaluated; see `mixedmodels.plan`.
     verbose : bool, default False
         Print each iteration.
     progress : bool, optional
         Show a line in the terminal while the fit runs; by default if it takes over two seconds.
     seed : int, optional
-        For methods that draw random numbers; the exact methods draw none.
+        Of the random probes of an iterative fit; exact fits draw none.
+    mc_error : float, default 0.01
+        Monte Carlo error allowed to each variance of an iterative fit, in its standard errors.
     context : dict of str to callable, optional
         Functions of your own that the formula may call.
 
@@ -90,7 +93,7 @@ def lmer(
     319.6543
     """
     options = Options(
-        reml, weights, offset, missing, start, method, verbose, progress, seed, context
+        reml, weights, offset, missing, start, method, verbose, progress, seed, mc_error, context
     )
     model = fit(formula, data, options)
     # A frame's own name is that of the data set it was taken from, in part perhaps.
@@ -146,7 +149,7 @@ def fit(formula: str | Formula, data: Any, options: Options) -> LinearMixedModel
         context=options.context,
     )
     sums = cross_products(design)
-    chosen = make_plan(sums, options.method)
+    chosen = make_plan(sums, options.method, mc_error=options.mc_error, seed=options.seed)
     optimum = optimise(sums, chosen, options)
     return LinearMixedModel(design, sums, chosen, optimum, options, design.data_name)
 

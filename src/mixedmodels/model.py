@@ -51,6 +51,7 @@ class Options:
     verbose: bool = False
     progress: bool | None = None
     seed: int | None = None
+    mc_error: float = 0.01
     context: Mapping[str, Callable[..., Any]] | None = None
 
     def __post_init__(self) -> None:
@@ -101,7 +102,7 @@ class LinearMixedModel(Printed):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The core's sums hold on to arrays; they are made again from the design.
-        state = (self.design, self.options, self.optimum.core, self.reml)
+        state = (self.design, self.options, self.optimum)
         return _rebuild, (*state, self.data_name, self.refitted)
 
     # -- what was fitted ---------------------------------------------------------------------
@@ -225,6 +226,11 @@ class LinearMixedModel(Printed):
 
     @cached_property
     def _factor(self) -> tuple[csc_array, NDArray[np.int64]]:
+        if self.plan.method == "iterative":
+            raise ArgumentError(
+                "an iterative fit has no Cholesky factor; fit with method='exact' if it goes "
+                "into memory"
+            )
         return cholesky_factor(self.cross_products, self.plan, self.theta)
 
     # -- fixed effects -----------------------------------------------------------------------
@@ -317,6 +323,11 @@ class LinearMixedModel(Printed):
 
     @cached_property
     def _condsd(self) -> Floats:
+        if self.plan.method == "iterative":
+            raise ArgumentError(
+                "the conditional standard deviations of all levels need a factorisation, which an "
+                "iterative fit does without; fit with method='exact' if it goes into memory"
+            )
         diagonal = _core.inverse_diagonal(
             self.cross_products.response, self.plan.core, self.theta**2
         )
@@ -515,7 +526,9 @@ class LinearMixedModel(Printed):
             or data is not None
         )
         if same_design:
-            chosen = make_plan(self.cross_products, options.method)
+            chosen = make_plan(
+                self.cross_products, options.method, mc_error=options.mc_error, seed=options.seed
+            )
             optimum = optimise(self.cross_products, chosen, options)
             return replace(self, plan=chosen, optimum=optimum, options=options)
         if formula is not None and "start" not in changes:
@@ -615,7 +628,15 @@ class LinearMixedModel(Printed):
     def summary(self) -> ModelSummary:
         """Return the printed form as a value."""
         estimates, errors = self._coefficients, self._standard_errors
-        notes = () if self.converged else (f"not converged: {self.optimum.core.ending}",)
+        notes: tuple[str, ...] = (
+            () if self.converged else (f"not converged: {self.optimum.core.ending}",)
+        )
+        if self.optimum.probes:
+            notes += (
+                f"iterative fit, {self.optimum.probes} probes: Monte Carlo error of the criterion "
+                f"{self.optimum.objective_error:.2g}, of the variances at most "
+                f"{max(self.optimum.mc_error):.2g} standard errors",
+            )
         return ModelSummary(
             reml=self.reml,
             formula=str(self.formula),
@@ -648,8 +669,7 @@ def _constant(values: Floats) -> Floats:
 def _rebuild(
     design: Design,
     options: Options,
-    fit: _core.Fit,
-    reml: bool,
+    optimum: Optimum,
     data_name: str | None,
     refitted: bool,
 ) -> LinearMixedModel:
@@ -657,5 +677,5 @@ def _rebuild(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RankDeficientWarning)  # said when it was fitted
         sums = cross_products(design)
-    chosen = make_plan(sums, options.method)
-    return LinearMixedModel(design, sums, chosen, Optimum(fit, reml), options, data_name, refitted)
+    chosen = make_plan(sums, options.method, mc_error=options.mc_error, seed=options.seed)
+    return LinearMixedModel(design, sums, chosen, optimum, options, data_name, refitted)

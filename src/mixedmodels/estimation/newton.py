@@ -74,10 +74,20 @@ class Optimum:
         What the core found.
     reml : bool
         The criterion: REML or maximum likelihood.
+    mc_error : tuple of float
+        Of an iterative fit, the Monte Carlo error of each variance ratio in its standard errors;
+        empty where the fit is exact.
+    objective_error : float
+        Monte Carlo standard error of the criterion; 0 where it is exact.
+    probes : int
+        Number of random probes.
     """
 
     core: _core.Fit
     reml: bool
+    mc_error: tuple[float, ...] = ()
+    objective_error: float = 0.0
+    probes: int = 0
 
     @cached_property
     def theta(self) -> NDArray[np.float64]:
@@ -192,19 +202,29 @@ def minimise(
         def callback(*row: object) -> None:
             call(_iteration(*row))  # type: ignore[arg-type]
 
+    squares = None if start is None else np.square(np.minimum(start, 1e100))
+    if plan.method == "iterative":
+        fit, shares, probes, error, _ = _core.fit_iterative(
+            data.response, reml, squares, plan.mc_error, plan.seed, True, callback
+        )
+        return Optimum(_refuse_perfect(fit, data), reml, tuple(shares.tolist()), error, probes)
     fit = _core.fit(
         data.response,
         plan.core,
         reml,
-        None if start is None else np.square(np.minimum(start, 1e100)),
+        squares,
         TOLERANCE,
         MOST_ITERATIONS,
         callback,
     )
+    return Optimum(_refuse_perfect(fit, data), reml)
+
+
+def _refuse_perfect(fit: _core.Fit, data: CrossProducts) -> _core.Fit:
     if fit.ending == "perfect fit":
         raise DataError(
             f"the levels of {' and '.join(data.labels)} fit the response perfectly, or so nearly "
             "that no residual variance can be told beside theirs; a grouping factor may repeat "
             "the response"
         )
-    return Optimum(fit, reml)
+    return fit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +14,10 @@ from mixedmodels.errors import ArgumentError, FitTooLargeError
 if TYPE_CHECKING:
     from mixedmodels.cross_products import CrossProducts
 
-Method = Literal["auto", "exact", "dense", "sparse"]
-
 METHODS = {"auto": "auto", "exact": "auto", "dense": "dense", "sparse": "sparse"}
+# Exact evaluations are left for conjugate gradients where one would take longer than this.
+MOST_SECONDS = 20.0
+DENSE_FLOPS_PER_SECOND, SPARSE_FLOPS_PER_SECOND = 4e10, 8e8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -25,9 +26,10 @@ class Plan:
 
     Attributes
     ----------
-    method : {"diagonal", "dense", "sparse"}
+    method : {"diagonal", "dense", "sparse", "iterative"}
         How the Schur complement of the largest term is factored: not at all where there is one
-        term, as a dense matrix, or as a sparse one in a fill-reducing order.
+        term, as a dense matrix, as a sparse one in a fill-reducing order; or never, in an
+        iterative fit.
     dimension : int
         Its order: the number of levels of all terms but the largest.
     nonzeros : int
@@ -38,6 +40,11 @@ class Plan:
         Floating-point operations of one evaluation with derivatives.
     reason : str
         Why this method.
+    mc_error : float
+        Of an iterative fit: the Monte Carlo error allowed to each variance component, as a part
+        of its standard error.
+    seed : int
+        Of its probes.
     """
 
     core: _core.SchurPlan
@@ -47,10 +54,19 @@ class Plan:
     bytes: int
     flops: float
     reason: str
+    mc_error: float = 0.01
+    seed: int = 0
 
     def __repr__(self) -> str:
         if self.dimension == 0:
             return f"Plan: exact\n{self.reason}"
+        if self.method == "iterative":
+            return (
+                f"Plan: iterative\n"
+                f"conjugate gradients on a Schur complement of order {self.dimension}\n"
+                f"Monte Carlo error at most {self.mc_error:g} standard errors, seed {self.seed}\n"
+                f"{self.reason}"
+            )
         return (
             f"Plan: exact, {self.method}\n"
             f"Schur complement of order {self.dimension}; its factor has {self.nonzeros} nonzeros\n"
@@ -59,15 +75,21 @@ class Plan:
         )
 
 
-def make_plan(data: CrossProducts, method: str = "auto") -> Plan:
+def make_plan(
+    data: CrossProducts, method: str = "auto", *, mc_error: float = 0.01, seed: int | None = None
+) -> Plan:
     """Choose how to evaluate the criterion.
 
     Parameters
     ----------
     data : CrossProducts
         What is to be fitted.
-    method : {"auto", "exact", "dense", "sparse"}
-        ``"dense"`` and ``"sparse"`` overrule the choice.
+    method : {"auto", "exact", "dense", "sparse", "iterative"}
+        All but ``"auto"`` overrule the choice.
+    mc_error : float, default 0.01
+        Monte Carlo error allowed to an iterative fit, in standard errors.
+    seed : int, optional
+        Of an iterative fit's probes; 0 by default.
 
     Returns
     -------
@@ -80,16 +102,31 @@ def make_plan(data: CrossProducts, method: str = "auto") -> Plan:
     FitTooLargeError
         If the factor would not go into memory.
     """
-    if not isinstance(method, str) or method not in METHODS:
-        raise ArgumentError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    if not isinstance(method, str) or method not in (*METHODS, "iterative"):
+        raise ArgumentError(
+            f"method must be one of {', '.join(METHODS)}, iterative; got {method!r}"
+        )
     free = available_memory()
+    crossed = len(data.labels) > 1
+    if method == "iterative":
+        if not crossed:
+            raise ArgumentError("a model with one term is evaluated exactly; leave method='auto'")
+        return _iterative(data, "asked for", mc_error, seed)
     core = data.structure.plan(METHODS[method], free)
+    if method == "auto" and crossed:
+        speed = SPARSE_FLOPS_PER_SECOND if core.method == "sparse" else DENSE_FLOPS_PER_SECOND
+        seconds = core.flops / speed
+        if core.bytes > free or seconds > MOST_SECONDS:
+            reason = (
+                f"a {core.method} factor would take {format_bytes(core.bytes)}, "
+                f"an evaluation about {seconds:.0f} s"
+            )
+            return _iterative(data, reason, mc_error, seed)
     if core.bytes > free:
         raise FitTooLargeError(
             f"the {core.method} factor of the {core.dimension} levels of "
             f"{', '.join(data.labels[1:])} takes {format_bytes(core.bytes)}, and "
-            f"{format_bytes(free)} are free; a model without one of these terms, "
-            "or on a part of the rows, would fit"
+            f"{format_bytes(free)} are free; method='iterative' needs no factor"
         )
     return Plan(
         core,
@@ -99,6 +136,24 @@ def make_plan(data: CrossProducts, method: str = "auto") -> Plan:
         int(core.bytes),
         core.flops,
         _reason(core, METHODS[method], data.labels),
+    )
+
+
+def _iterative(data: CrossProducts, reason: str, mc_error: float, seed: int | None) -> Plan:
+    if not 0.0 < mc_error < 1.0:
+        raise ArgumentError(f"mc_error must be between 0 and 1; got {mc_error!r}")
+    dimension = sum(data.levels[1:])
+    vectors = 8 * (6 + 2) * 8 * dimension  # six blocks of eight vectors and their probes
+    return Plan(
+        data.structure.plan("none", 0.0),
+        "iterative",
+        dimension,
+        0,
+        vectors,
+        0.0,
+        reason,
+        mc_error,
+        0 if seed is None else int(seed),
     )
 
 

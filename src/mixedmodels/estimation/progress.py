@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -70,13 +71,14 @@ class Progress:
             )
             largest = max(abs(g) for g in iteration.projected_gradient)
             print(
-                f"{iteration.number:>9} {iteration.objective:>18.6f} {iteration.step:>8.4f} "
+                f"{iteration.number:>9} {_number(iteration.objective):>18} {iteration.step:>8.4f} "
                 f"{largest:>10.2e}         {theta}",
                 flush=True,
             )
         if self._shown and self._clock() - self._begun >= self._silence:
             self._show(
-                f"iteration {iteration.number}: {self._criterion} {iteration.objective:.4f}, "
+                f"iteration {iteration.number}: {self._criterion} "
+                f"{_number(iteration.objective, 4)}, "
                 f"still to gain {iteration.decrement / 2:.1e}, "
                 f"{self._clock() - self._begun:.0f} s"
             )
@@ -101,6 +103,11 @@ class Progress:
     ) -> None:
         if self._status is not None:
             self._status.stop()
+
+
+def _number(objective: float, decimals: int = 6) -> str:
+    """Write the criterion, which an iterative fit knows at its end only."""
+    return "—" if math.isnan(objective) else f"{objective:.{decimals}f}"
 
 
 def _is_terminal() -> bool:

@@ -1,0 +1,718 @@
+#include "iterative.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "dense.hpp"
+#include "threads.hpp"
+
+namespace mm {
+namespace {
+
+constexpr size_t L = IterativeEvaluation::lanes;
+constexpr size_t shares = 4;  // of the leading levels: fixed, so that sums are the same anywhere
+constexpr size_t stretch = 4096;  // levels of a partial sum
+constexpr size_t most_border = 256;
+
+using Lanes [[gnu::vector_size(L * sizeof(double))]] = double;
+
+[[gnu::always_inline]] inline Lanes load(const double* p) {
+    Lanes v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+[[gnu::always_inline]] inline void store(double* p, Lanes v) { __builtin_memcpy(p, &v, sizeof v); }
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define MM_CLONES [[gnu::target_clones("avx512f", "avx2", "default")]]
+#else
+#define MM_CLONES
+#endif
+
+// y_c -= s_c a_jc kappa_j sum_c' a_jc' s_c' x_c', for the leading levels from..to.
+MM_CLONES
+void apply_share(const SparseRows& A, const double* kappa, const double* s, const double* x,
+                 double* y, size_t from, size_t to, bool unit) {
+    const Code* index = A.index.data();
+    const double* value = A.value.data();
+    for (size_t j = from; j < to; ++j) {
+        const auto first = A.start[j], last = A.start[j + 1];
+        Lanes t{};
+        for (auto e = first; e < last; ++e) {
+            const auto c = static_cast<size_t>(index[e]);
+            t += (unit ? s[c] : s[c] * value[e]) * load(x + c * L);
+        }
+        t *= kappa[j];
+        for (auto e = first; e < last; ++e) {
+            const auto c = static_cast<size_t>(index[e]);
+            store(y + c * L, load(y + c * L) - (unit ? s[c] : s[c] * value[e]) * t);
+        }
+    }
+}
+
+// Sums over the levels of x*y, lane by lane.
+MM_CLONES
+void lane_sums(const double* x, const double* y, size_t n, double* out) {
+    Lanes total{};
+    for (size_t start = 0; start < n; start += stretch) {
+        Lanes sum{};
+        for (size_t c = start; c < std::min(n, start + stretch); ++c)
+            sum += load(x + c * L) * load(y + c * L);
+        total += sum;
+    }
+    store(out, total);
+}
+
+// x += a p, r -= a q.
+MM_CLONES
+void advance(size_t n, const double* a, const double* p, const double* q, double* x, double* r) {
+    const Lanes f = load(a);
+    for (size_t c = 0; c < n; ++c) {
+        store(x + c * L, load(x + c * L) + f * load(p + c * L));
+        store(r + c * L, load(r + c * L) - f * load(q + c * L));
+    }
+}
+
+// p = r + b p.
+MM_CLONES
+void turn(size_t n, const double* b, const double* r, double* p) {
+    const Lanes f = load(b);
+    for (size_t c = 0; c < n; ++c) store(p + c * L, load(r + c * L) + f * load(p + c * L));
+}
+
+std::uint64_t mix(std::uint64_t z) {  // splitmix64
+    z += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+// sum of tau_i^2 log(lambda_i) of the tridiagonal matrix that conjugate gradients have built: the
+// Gauss quadrature of z' log(S) z / z'z (Golub & Meurant 1994; Ubaru, Chen & Saad 2017). Implicit
+// QL of which only the first row of the eigenvectors is kept.
+double log_quadrature(const std::vector<double>& alpha, const std::vector<double>& beta) {
+    const size_t m = alpha.size();
+    if (m == 0) return 0.0;
+    std::vector<double> d(m), e(m, 0.0), z(m, 0.0);
+    z[0] = 1.0;
+    for (size_t i = 0; i < m; ++i) {
+        d[i] = 1.0 / alpha[i] + (i > 0 ? beta[i - 1] / alpha[i - 1] : 0.0);
+        if (i + 1 < m) e[i] = std::sqrt(std::max(0.0, beta[i])) / alpha[i];
+    }
+    for (size_t l = 0; l < m; ++l)
+        for (int sweep = 0; sweep < 60; ++sweep) {
+            size_t split = l;
+            for (; split + 1 < m; ++split)
+                if (std::abs(e[split]) <= 1e-16 * (std::abs(d[split]) + std::abs(d[split + 1])))
+                    break;
+            if (split == l) break;
+            double g = (d[l + 1] - d[l]) / (2.0 * e[l]);
+            double r = std::hypot(g, 1.0);
+            g = d[split] - d[l] + e[l] / (g + std::copysign(r, g));
+            double s = 1.0, c = 1.0, p = 0.0;
+            for (size_t i = split; i-- > l;) {
+                const double f = s * e[i], b = c * e[i];
+                r = std::hypot(f, g);
+                e[i + 1] = r;
+                if (r == 0.0) {
+                    d[i + 1] -= p;
+                    e[split] = 0.0;
+                    break;
+                }
+                s = f / r;
+                c = g / r;
+                g = d[i + 1] - p;
+                r = (d[i] - g) * s + 2.0 * c * b;
+                p = s * r;
+                d[i + 1] = g + p;
+                g = c * r - b;
+                const double zi = z[i + 1];
+                z[i + 1] = s * z[i] + c * zi;
+                z[i] = c * z[i] - s * zi;
+            }
+            if (r == 0.0) continue;
+            d[l] -= p;
+            e[l] = g;
+            e[split] = 0.0;
+        }
+    double total = 0.0;
+    for (size_t i = 0; i < m; ++i) total += z[i] * z[i] * std::log(std::max(d[i], 1e-300));
+    return total;
+}
+
+}  // namespace
+
+IterativeEvaluation::IterativeEvaluation(const CrossProducts& data, bool reml,
+                                         IterativeControl control)
+    : data_(data),
+      structure_(*data.structure),
+      N_(structure_.N),
+      k_(N_.terms()),
+      q_(N_.q()),
+      q0_(N_.q_leading()),
+      q2_(N_.q_trailing()),
+      rank_(structure_.basis.kept.size()),
+      reml_(reml),
+      nu_(static_cast<double>(structure_.n) - (reml ? static_cast<double>(rank_) : 0.0)),
+      control_(control),
+      d_(q0_),
+      kappa_(q0_),
+      s_(q_),
+      scale_(q2_),
+      root_(q2_),
+      partial_(shares) {
+    control_.probes = (control_.probes + L - 1) / L * L;
+    unit_cells_ = std::all_of(N_.leading.value.begin(), N_.leading.value.end(),
+                              [](double v) { return v == 1.0; });
+    // Shares of about the same number of cells.
+    parts_.assign(shares + 1, q0_);
+    parts_[0] = 0;
+    for (size_t i = 1; i < shares; ++i) {
+        const auto cells = static_cast<std::int64_t>(N_.leading.nonzeros() * i / shares);
+        parts_[i] = static_cast<size_t>(
+            std::lower_bound(N_.leading.start.begin(), N_.leading.start.end() - 1, cells) -
+            N_.leading.start.begin());
+    }
+    term_of_.resize(q2_);
+    for (size_t t = 1; t < k_; ++t)
+        std::fill(term_of_.begin() + static_cast<std::ptrdiff_t>(N_.offset[t] - q0_),
+                  term_of_.begin() + static_cast<std::ptrdiff_t>(N_.offset[t + 1] - q0_), t);
+    probe_solved_.resize(control_.probes / L);
+    // Terms are by decreasing levels, so that those of few are the last.
+    for (size_t t = k_ - 1; t > 0 && border_ + N_.levels[t] <= most_border; --t)
+        border_ += N_.levels[t];
+    if (border_ == q2_) border_ = 0;
+}
+
+void IterativeEvaluation::add_probes(size_t count) {
+    control_.probes += (count + L - 1) / L * L;
+    probe_solved_.resize(control_.probes / L);
+}
+
+void IterativeEvaluation::set_scale(const double* gamma) {
+    gamma_.assign(gamma, gamma + k_);
+    for (size_t t = 0; t < k_; ++t)
+        std::fill(s_.begin() + static_cast<std::ptrdiff_t>(N_.offset[t]),
+                  s_.begin() + static_cast<std::ptrdiff_t>(N_.offset[t + 1]), std::sqrt(gamma[t]));
+    for (size_t j = 0; j < q0_; ++j) {
+        d_[j] = 1.0 + gamma[0] * N_.count[j];
+        kappa_[j] = gamma[0] / d_[j];
+    }
+    for (size_t c = 0; c < q2_; ++c) {
+        double explained = 0.0;
+        for (auto e = N_.leading_t.start[c]; e < N_.leading_t.start[c + 1]; ++e)
+            explained +=
+                kappa_[N_.leading_t.index[e]] * N_.leading_t.value[e] * N_.leading_t.value[e];
+        const double g = s_[q0_ + c] * s_[q0_ + c];
+        root_[c] = 1.0 / std::sqrt(1.0 + g * (N_.count[q0_ + c] - explained));
+        scale_[c] = s_[q0_ + c] * root_[c];
+    }
+    set_border();
+}
+
+// The border's rows of S, and the factor of what eliminating the rest's diagonal leaves of it.
+void IterativeEvaluation::set_border() {
+    log_det_border_ = 0.0;
+    if (border_ == 0) return;
+    const size_t rest = q2_ - border_, m = border_;
+    SdE_.assign(rest * m, 0.0);
+    Matrix E(m, m);
+    for (size_t i = 0; i < m; ++i) E(i, i) = 1.0;
+    parallel_for(m, [&](size_t i) {
+        const size_t c = rest + i;
+        for (auto e = N_.leading_t.start[c]; e < N_.leading_t.start[c + 1]; ++e) {
+            const auto j = static_cast<size_t>(N_.leading_t.index[e]);
+            const double f = kappa_[j] * scale_[c] * N_.leading_t.value[e];
+            for (auto g = N_.leading.start[j]; g < N_.leading.start[j + 1]; ++g) {
+                const auto d = static_cast<size_t>(N_.leading.index[g]);
+                const double v = f * scale_[d] * N_.leading.value[g];
+                if (d < rest)
+                    SdE_[d * m + i] -= v;
+                else if (d > c)
+                    E(d - rest, i) -= v;
+            }
+        }
+    });
+    for (size_t c = 0; c < N_.trailing.rows(); ++c)
+        for (auto e = N_.trailing.start[c]; e < N_.trailing.start[c + 1]; ++e) {
+            const auto d = static_cast<size_t>(N_.trailing.index[e]);
+            const double v = scale_[c] * scale_[d] * N_.trailing.value[e];
+            if (d < rest) continue;
+            if (c < rest)
+                SdE_[c * m + d - rest] += v;
+            else
+                E(d - rest, c - rest) += v;
+        }
+    subtract_product_parallel(m, m, rest, {SdE_.data(), 1, m}, {SdE_.data(), 1, m}, E.values.data(),
+                              m);
+    // Where the diagonal alone is too far from S for this to be positive definite, go without.
+    if (!cholesky(E.values.data(), m, m)) {
+        SdE_.clear();
+        C_ = Matrix();
+        return;
+    }
+    C_ = std::move(E);
+    for (size_t i = 0; i < m; ++i) log_det_border_ += 2.0 * std::log(C_(i, i));
+}
+
+void IterativeEvaluation::precondition(Block& x) const {
+    if (C_.rows == 0) return;
+    const size_t rest = q2_ - border_, m = border_;
+    double* xe = x.data() + rest * L;
+    for (size_t i = m; i-- > 0;)  // C x_E = w_E, C the transpose of what is stored
+        for (size_t l = 0; l < L; ++l) {
+            double v = xe[i * L + l];
+            for (size_t k = i + 1; k < m; ++k) v -= C_(k, i) * xe[k * L + l];
+            xe[i * L + l] = v / C_(i, i);
+        }
+    parallel_for((rest + stretch - 1) / stretch, [&](size_t part) {
+        const size_t last = std::min(rest, (part + 1) * stretch);
+        for (size_t c = part * stretch; c < last; ++c) {
+            Lanes v = load(x.data() + c * L);
+            for (size_t i = 0; i < m; ++i) v -= SdE_[c * m + i] * load(xe + i * L);
+            store(x.data() + c * L, v);
+        }
+    });
+}
+
+void IterativeEvaluation::precondition_transposed(Block& x) const {
+    if (C_.rows == 0) return;
+    const size_t rest = q2_ - border_, m = border_;
+    const size_t parts = (rest + stretch - 1) / stretch;
+    std::vector<double> sums(parts * m * L, 0.0);
+    parallel_for(parts, [&](size_t part) {
+        double* sum = sums.data() + part * m * L;
+        const size_t last = std::min(rest, (part + 1) * stretch);
+        for (size_t c = part * stretch; c < last; ++c) {
+            const Lanes v = load(x.data() + c * L);
+            for (size_t i = 0; i < m; ++i)
+                store(sum + i * L, load(sum + i * L) + SdE_[c * m + i] * v);
+        }
+    });
+    double* xe = x.data() + rest * L;
+    for (size_t part = 0; part < parts; ++part)
+        for (size_t i = 0; i < m * L; ++i) xe[i] -= sums[part * m * L + i];
+    for (size_t i = 0; i < m; ++i)
+        for (size_t l = 0; l < L; ++l) {
+            double v = xe[i * L + l];
+            for (size_t k = 0; k < i; ++k) v -= C_(i, k) * xe[k * L + l];
+            xe[i * L + l] = v / C_(i, i);
+        }
+}
+
+void IterativeEvaluation::apply_preconditioned(const Block& x, Block& y) {
+    work_ = x;
+    precondition(work_);
+    apply(work_, y);
+    precondition_transposed(y);
+}
+
+// S scaled to a unit diagonal.
+void IterativeEvaluation::apply(const Block& x, Block& y) {
+    ++applications;
+    parallel_for(shares, [&](size_t i) {
+        partial_[i].assign(q2_ * L, 0.0);
+        apply_share(N_.leading, kappa_.data(), scale_.data(), x.data(), partial_[i].data(),
+                    parts_[i], parts_[i + 1], unit_cells_);
+    });
+    parallel_for((q2_ + stretch - 1) / stretch, [&](size_t part) {
+        const size_t last = std::min(q2_, (part + 1) * stretch);
+        for (size_t c = part * stretch; c < last; ++c) {
+            const double g = root_[c] * root_[c] + scale_[c] * scale_[c] * N_.count[q0_ + c];
+            for (size_t l = 0; l < L; ++l) {
+                double sum = g * x[c * L + l];
+                for (size_t i = 0; i < shares; ++i) sum += partial_[i][c * L + l];
+                y[c * L + l] = sum;
+            }
+        }
+    });
+    for (size_t c = 0; c + 1 < N_.trailing.start.size(); ++c)
+        for (auto e = N_.trailing.start[c]; e < N_.trailing.start[c + 1]; ++e) {
+            const auto d = static_cast<size_t>(N_.trailing.index[e]);
+            const double f = scale_[c] * scale_[d] * N_.trailing.value[e];
+            for (size_t l = 0; l < L; ++l) {
+                y[c * L + l] += f * x[d * L + l];
+                y[d * L + l] += f * x[c * L + l];
+            }
+        }
+}
+
+int IterativeEvaluation::solve(const Block& b, Block& x, double tolerance, bool cold,
+                               Recurrence* recurrence) {
+    const size_t size = q2_ * L;
+    Block r(b), p, q(size, 0.0);
+    if (cold || x.size() != size) {
+        x.assign(size, 0.0);
+    } else {
+        apply_preconditioned(x, q);
+        for (size_t i = 0; i < size; ++i) r[i] -= q[i];
+    }
+    p = r;
+    double bb[L], rr[L], pq[L], a[L], f[L];
+    lane_sums(b.data(), b.data(), q2_, bb);
+    lane_sums(r.data(), r.data(), q2_, rr);
+    bool active[L];
+    for (size_t l = 0; l < L; ++l) active[l] = rr[l] > tolerance * tolerance * bb[l];
+    int iterations = 0;
+    while (std::any_of(active, active + L, [](bool v) { return v; }) &&
+           iterations < control_.most_iterations) {
+        ++iterations;
+        apply_preconditioned(p, q);
+        lane_sums(p.data(), q.data(), q2_, pq);
+        for (size_t l = 0; l < L; ++l) a[l] = active[l] ? rr[l] / pq[l] : 0.0;
+        advance(q2_, a, p.data(), q.data(), x.data(), r.data());
+        double next[L];
+        lane_sums(r.data(), r.data(), q2_, next);
+        for (size_t l = 0; l < L; ++l) {
+            f[l] = active[l] ? next[l] / rr[l] : 0.0;
+            if (recurrence && active[l]) {
+                recurrence->alpha[l].push_back(a[l]);
+                recurrence->beta[l].push_back(f[l]);
+            }
+            rr[l] = next[l];
+            active[l] = active[l] && next[l] > tolerance * tolerance * bb[l];
+        }
+        turn(q2_, f, r.data(), p.data());
+    }
+    solver_iterations = std::max(solver_iterations, iterations);
+    return iterations;
+}
+
+void IterativeEvaluation::spread(const std::vector<const double*>& z, const std::vector<double>& f,
+                                 double sign, Block& y) const {
+    const SparseRows& A = N_.leading;
+    for (size_t j = 0; j < q0_; ++j) {
+        double t[L] = {};
+        for (size_t l = 0; l < z.size(); ++l) t[l] = sign * f[j] * z[l][j];
+        for (auto e = A.start[j]; e < A.start[j + 1]; ++e) {
+            const auto c = static_cast<size_t>(A.index[e]);
+            const double v = scale_[c] * A.value[e];
+            for (size_t l = 0; l < z.size(); ++l) y[c * L + l] += v * t[l];
+        }
+    }
+}
+
+// Solutions, scaled as S is, for right-hand sides Lambda z of q values; reduced to the trailing
+// levels they stay in right_.
+std::vector<IterativeEvaluation::Block> IterativeEvaluation::solve_columns(
+    const std::vector<const double*>& columns, bool keep) {
+    const size_t blocks = (columns.size() + L - 1) / L;
+    std::vector<Block> right(blocks), x(blocks);
+    for (size_t b = 0; b < blocks; ++b) {
+        const auto first = columns.begin() + static_cast<std::ptrdiff_t>(b * L);
+        const std::vector<const double*> here(
+            first, first + static_cast<std::ptrdiff_t>(std::min(L, columns.size() - b * L)));
+        right[b].assign(q2_ * L, 0.0);
+        for (size_t c = 0; c < q2_; ++c)
+            for (size_t l = 0; l < here.size(); ++l)
+                right[b][c * L + l] = scale_[c] * here[l][q0_ + c];
+        spread(here, kappa_, -1.0, right[b]);
+        Block reduced = right[b];
+        precondition_transposed(reduced);
+        if (keep && b < warm_.size()) x[b] = std::move(warm_[b]);
+        solve(reduced, x[b], control_.tolerance, !keep, nullptr);
+        if (keep) {
+            warm_.resize(std::max(warm_.size(), b + 1));
+            warm_[b] = x[b];
+        }
+        precondition(x[b]);
+    }
+    right_ = std::move(right);
+    return x;
+}
+
+void IterativeEvaluation::evaluate(const double* gamma, bool log_determinant) {
+    set_scale(gamma);
+    solver_iterations = 0;
+    fixed_effects();
+    average_information();
+    traces(log_determinant);
+}
+
+void IterativeEvaluation::fixed_effects() {
+    const size_t m = rank_ + 1;
+    std::vector<const double*> columns;
+    for (size_t j = 0; j < rank_; ++j) columns.push_back(structure_.ZtX.col(j));
+    columns.push_back(data_.Zty.data());
+    solved_ = solve_columns(columns, true);
+
+    // [X y]'V^-1[X y] = [I, y'y] - sum_j kappa_j z_j z_j' - b'S^-1 b
+    std::vector<double> G(m * m, 0.0);
+    parallel_for(m, [&](size_t j) {
+        std::vector<double> weighted(q0_);
+        for (size_t l = 0; l < q0_; ++l) weighted[l] = kappa_[l] * columns[j][l];
+        for (size_t i = j; i < m; ++i) {
+            double g = i != j ? 0.0 : i < rank_ ? 1.0 : data_.yty;
+            g -= dot(columns[i], weighted.data(), q0_);
+            const Block &bi = right_[i / L], &xj = solved_[j / L];
+            double sum = 0.0;
+            for (size_t c = 0; c < q2_; ++c) sum += bi[c * L + i % L] * xj[c * L + j % L];
+            G[j * m + i] = g - sum;
+        }
+    });
+    r2 = std::numeric_limits<double>::quiet_NaN();
+    if (!cholesky(G.data(), m, m)) return;
+    RX = Matrix(rank_, rank_);
+    beta.assign(rank_, 0.0);
+    log_det_RX = 0.0;
+    for (size_t j = 0; j < rank_; ++j) {
+        for (size_t i = j; i < rank_; ++i) RX(j, i) = G[j * m + i];
+        beta[j] = G[j * m + rank_];
+        log_det_RX += 2.0 * std::log(RX(j, j));
+    }
+    for (size_t j = rank_; j-- > 0;) {
+        for (size_t i = j + 1; i < rank_; ++i) beta[j] -= RX(j, i) * beta[i];
+        beta[j] /= RX(j, j);
+    }
+    r2 = G[m * m - 1] * G[m * m - 1];
+
+    u.assign(q_, 0.0);
+    for (size_t c = 0; c < q2_; ++c) {
+        double v = solved_[rank_ / L][c * L + rank_ % L];
+        for (size_t j = 0; j < rank_; ++j) v -= beta[j] * solved_[j / L][c * L + j % L];
+        u[q0_ + c] = root_[c] * v;
+    }
+    const double s0 = std::sqrt(gamma_[0]);
+    for (size_t j = 0; j < q0_; ++j) {
+        double v = data_.Zty[j];
+        for (size_t i = 0; i < rank_; ++i) v -= beta[i] * columns[i][j];
+        for (auto e = N_.leading.start[j]; e < N_.leading.start[j + 1]; ++e) {
+            const size_t c = q0_ + static_cast<size_t>(N_.leading.index[e]);
+            v -= N_.leading.value[e] * s_[c] * u[c];
+        }
+        u[j] = s0 * v / d_[j];
+    }
+    e_.resize(q_);
+    for (size_t l = 0; l < q_; ++l) e_[l] = u[l] / s_[l];
+    ee_.assign(k_, 0.0);
+    for (size_t t = 0; t < k_; ++t) {
+        const double* et = e_.data() + N_.offset[t];
+        ee_[t] = dot(et, et, N_.levels[t]);
+    }
+}
+
+void IterativeEvaluation::average_information() {
+    Matrix NE(q_, k_);
+    std::vector<double> only(q_);
+    std::vector<const double*> columns;
+    for (size_t t = 0; t < k_; ++t) {
+        std::fill(only.begin(), only.end(), 0.0);
+        std::copy_n(e_.data() + N_.offset[t], N_.levels[t], only.data() + N_.offset[t]);
+        N_.multiply(only.data(), NE.col(t));
+        columns.push_back(NE.col(t));
+    }
+    const std::vector<Block> rightX = right_;
+    const std::vector<Block> x = solve_columns(columns, false);
+    Matrix z(rank_, k_);
+    for (size_t t = 0; t < k_; ++t) {
+        const Block& b = right_[t / L];
+        for (size_t j = 0; j < rank_; ++j) {
+            const double* zx = structure_.ZtX.col(j);
+            double v = dot(zx + N_.offset[t], e_.data() + N_.offset[t], N_.levels[t]) -
+                       dot(kappa_.data(), zx, NE.col(t), q0_);
+            for (size_t c = 0; c < q2_; ++c) v -= solved_[j / L][c * L + j % L] * b[c * L + t % L];
+            for (size_t i = 0; i < j; ++i) v -= RX(i, j) * z(i, t);
+            z(j, t) = v / RX(j, j);
+        }
+    }
+    information.assign(k_ * k_, 0.0);
+    for (size_t s = 0; s < k_; ++s)
+        for (size_t t = 0; t <= s; ++t) {
+            double Q = dot(e_.data() + N_.offset[s], NE.col(t) + N_.offset[s], N_.levels[s]) -
+                       dot(kappa_.data(), NE.col(s), NE.col(t), q0_);
+            for (size_t c = 0; c < q2_; ++c)
+                Q -= right_[s / L][c * L + s % L] * x[t / L][c * L + t % L];
+            if (rank_ > 0) Q -= dot(z.col(s), z.col(t), rank_);
+            information[s * k_ + t] = information[t * k_ + s] =
+                nu_ * (Q / r2 - ee_[s] * ee_[t] / (r2 * r2));
+        }
+    right_ = rightX;
+}
+
+IterativeEvaluation::Block IterativeEvaluation::probe_block(size_t block) const {
+    Block z(q2_ * L);
+    for (size_t l = 0; l < L; ++l) {
+        const std::uint64_t stream = mix(control_.seed ^ mix(block * L + l + 1));
+        for (size_t c = 0; c < q2_; ++c) z[c * L + l] = mix(stream + c) >> 63 ? 1.0 : -1.0;
+    }
+    return z;
+}
+
+// The traces of P^-1 in the place of S^-1: of diag(I, 0) + [-S_dE; I] (C'C)^-1 [-S_dE; I]'.
+void IterativeEvaluation::known_traces(std::vector<double>& h) const {
+    const bool bordered = C_.rows > 0;
+    const size_t m = bordered ? border_ : 0, rest = q2_ - m;
+    // Rows of [-S_dE; I] C^-1, so that what is known of P^-1_cc is 1 (or 0) plus a row's square.
+    std::vector<double> rows(q2_ * m, 0.0);
+    parallel_for(bordered ? (q2_ + stretch - 1) / stretch : 0, [&](size_t part) {
+        const size_t last = std::min(q2_, (part + 1) * stretch);
+        for (size_t c = part * stretch; c < last; ++c) {
+            double* row = rows.data() + c * m;
+            if (c < rest)
+                for (size_t i = 0; i < m; ++i) row[i] = -SdE_[c * m + i];
+            else
+                row[c - rest] = 1.0;
+            for (size_t i = 0; i < m; ++i) {  // row <- row C^-1, by columns of C'
+                double v = row[i];
+                for (size_t k = 0; k < i; ++k) v -= row[k] * C_(i, k);
+                row[i] = v / C_(i, i);
+            }
+        }
+    });
+    std::vector<double> trace(k_, 0.0);
+    for (size_t c = 0; c < q2_; ++c) {
+        const double* row = rows.data() + c * m;
+        const double inverse = (c < rest ? 1.0 : 0.0) + dot(row, row, m);
+        trace[term_of_[c]] += root_[c] * root_[c] * inverse;
+    }
+    for (size_t t = 1; t < k_; ++t)
+        h[t] += (static_cast<double>(N_.levels[t]) - trace[t]) / gamma_[t];
+    std::vector<double> sums(shares, 0.0);
+    parallel_for(shares, [&](size_t share) {
+        std::vector<double> t(m);
+        double sum = 0.0;
+        for (size_t j = parts_[share]; j < parts_[share + 1]; ++j) {
+            std::fill(t.begin(), t.end(), 0.0);
+            double own = 0.0;
+            for (auto e = N_.leading.start[j]; e < N_.leading.start[j + 1]; ++e) {
+                const auto c = static_cast<size_t>(N_.leading.index[e]);
+                const double v = scale_[c] * N_.leading.value[e];
+                if (c < rest) own += v * v;
+                const double* row = rows.data() + c * m;
+                for (size_t i = 0; i < m; ++i) t[i] += v * row[i];
+            }
+            sum += (own + dot(t.data(), t.data(), m)) / (d_[j] * d_[j]);
+        }
+        sums[share] = sum;
+    });
+    for (double sum : sums) h[0] -= sum;
+}
+
+void IterativeEvaluation::traces(bool log_determinant) {
+    // What is known exactly: the leading term's share and, for REML, what beta takes away.
+    std::vector<double> h(k_, 0.0);
+    for (size_t j = 0; j < q0_; ++j) h[0] += N_.count[j] / d_[j];
+    if (reml_ && rank_ > 0) {
+        // Gram matrices of M^-1 Lambda Z'X, term by term.
+        const size_t p = rank_;
+        std::vector<std::vector<double>> gram(k_, std::vector<double>(p * p, 0.0));
+        std::vector<double> w(p);
+        const auto add = [&](std::vector<double>& g) {
+            for (size_t i = 0; i < p; ++i)
+                for (size_t j = 0; j <= i; ++j) g[i * p + j] += w[i] * w[j];
+        };
+        for (size_t c = 0; c < q2_; ++c) {
+            for (size_t i = 0; i < p; ++i) w[i] = root_[c] * solved_[i / L][c * L + i % L];
+            add(gram[term_of_[c]]);
+        }
+        const double s0 = std::sqrt(gamma_[0]);
+        for (size_t j = 0; j < q0_; ++j) {
+            for (size_t i = 0; i < p; ++i) w[i] = structure_.ZtX(j, i);
+            for (auto e = N_.leading.start[j]; e < N_.leading.start[j + 1]; ++e) {
+                const auto c = static_cast<size_t>(N_.leading.index[e]);
+                const double v = N_.leading.value[e] * scale_[c];
+                for (size_t i = 0; i < p; ++i) w[i] -= v * solved_[i / L][c * L + i % L];
+            }
+            for (double& v : w) v *= s0 / d_[j];
+            add(gram[0]);
+        }
+        // tr(R_X^-T gram R_X^-1)
+        Matrix T(p, p);
+        for (size_t j = 0; j < p; ++j) {
+            T(j, j) = 1.0 / RX(j, j);
+            for (size_t i = j; i-- > 0;) {
+                double v = 0.0;
+                for (size_t l = i + 1; l <= j; ++l) v -= RX(i, l) * T(l, j);
+                T(i, j) = v / RX(i, i);
+            }
+        }
+        for (size_t t = 0; t < k_; ++t) {
+            double sum = 0.0;
+            for (size_t c = 0; c < p; ++c)
+                for (size_t i = 0; i <= c; ++i)
+                    for (size_t j = 0; j <= c; ++j)
+                        sum += T(i, c) * T(j, c) * gram[t][std::max(i, j) * p + std::min(i, j)];
+            h[t] -= sum / gamma_[t];
+        }
+    }
+
+    known_traces(h);
+    const size_t probes = control_.probes;
+    samples_.assign(probes * k_, 0.0);
+    std::vector<double> logs;
+    std::vector<double> f(q0_);
+    for (size_t j = 0; j < q0_; ++j) f[j] = 1.0 / (d_[j] * d_[j]);
+    for (size_t b = 0; b < probes / L; ++b) {
+        Block z = probe_block(b);
+        Recurrence recurrence;
+        solve(z, probe_solved_[b], control_.probe_tolerance, log_determinant,
+              log_determinant ? &recurrence : nullptr);
+        Block x = probe_solved_[b];
+        for (size_t i = 0; i < x.size(); ++i) x[i] -= z[i];
+        precondition(z);
+        precondition(x);
+        // x' s N_21 D^-2 N_12 s z, row by row of the cells
+        std::vector<double> part(shares * L, 0.0);
+        parallel_for(shares, [&](size_t i) {
+            double sum[L] = {};
+            for (size_t j = parts_[i]; j < parts_[i + 1]; ++j) {
+                double tz[L] = {}, tx[L] = {};
+                for (auto e = N_.leading.start[j]; e < N_.leading.start[j + 1]; ++e) {
+                    const auto c = static_cast<size_t>(N_.leading.index[e]);
+                    const double v = N_.leading.value[e] * scale_[c];
+                    for (size_t l = 0; l < L; ++l) {
+                        tz[l] += v * z[c * L + l];
+                        tx[l] += v * x[c * L + l];
+                    }
+                }
+                for (size_t l = 0; l < L; ++l) sum[l] += f[j] * tz[l] * tx[l];
+            }
+            std::copy(sum, sum + L, part.begin() + static_cast<std::ptrdiff_t>(i * L));
+        });
+        for (size_t l = 0; l < L; ++l) {
+            double* sample = samples_.data() + (b * L + l) * k_;
+            for (size_t i = 0; i < shares; ++i) sample[0] -= part[i * L + l];
+            for (size_t c = 0; c < q2_; ++c) {
+                const size_t t = term_of_[c];
+                sample[t] -= root_[c] * root_[c] * z[c * L + l] * x[c * L + l];
+            }
+            for (size_t t = 1; t < k_; ++t) sample[t] /= gamma_[t];
+            if (log_determinant)
+                logs.push_back(static_cast<double>(q2_) *
+                               log_quadrature(recurrence.alpha[l], recurrence.beta[l]));
+        }
+    }
+    gradient.assign(k_, 0.0);
+    for (size_t t = 0; t < k_; ++t) {
+        double mean = 0.0;
+        for (size_t i = 0; i < probes; ++i) mean += samples_[i * k_ + t];
+        gradient[t] = h[t] + mean / static_cast<double>(probes) - nu_ * ee_[t] / r2;
+    }
+    if (log_determinant) {
+        const auto m = static_cast<double>(logs.size());
+        const double mean = std::accumulate(logs.begin(), logs.end(), 0.0) / m;
+        double squares = 0.0;
+        for (double v : logs) squares += (v - mean) * (v - mean);
+        log_det_M = mean + log_det_border_;
+        log_det_M_error = std::sqrt(squares / (m * (m - 1.0)));
+        for (size_t c = 0; c < q2_; ++c) log_det_M -= 2.0 * std::log(root_[c]);
+        for (double d : d_) log_det_M += std::log(d);
+    }
+}
+
+std::vector<double> IterativeEvaluation::gradient_error() const {
+    const auto m = static_cast<double>(control_.probes);
+    std::vector<double> mean(k_, 0.0), cov(k_ * k_, 0.0);
+    for (size_t i = 0; i < control_.probes; ++i)
+        for (size_t t = 0; t < k_; ++t) mean[t] += samples_[i * k_ + t] / m;
+    for (size_t i = 0; i < control_.probes; ++i)
+        for (size_t s = 0; s < k_; ++s)
+            for (size_t t = 0; t < k_; ++t)
+                cov[s * k_ + t] += (samples_[i * k_ + s] - mean[s]) *
+                                   (samples_[i * k_ + t] - mean[t]) / (m * (m - 1.0));
+    return cov;
+}
+
+}  // namespace mm
