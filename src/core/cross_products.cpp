@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "threads.hpp"
 
@@ -13,6 +14,40 @@ constexpr double rank_tolerance = 1e-10;
 // Below this many operations a team of threads costs more than it brings.
 constexpr size_t parallel_work = 1 << 19;
 
+// Rows of one task, the same whatever the number of threads.
+constexpr size_t stretch = 8192;
+
+// v <- v - Q Q'Wv for the first `rank` columns of Q; adds Q'Wv to r.
+void project_out(const Matrix& Q, size_t rank, const double* weights, size_t n, double* v,
+                 double* r) {
+    const size_t parts = (n + stretch - 1) / stretch;
+    std::vector<double> sums(parts * rank);
+    const auto each = [&](const std::function<void(size_t, size_t, size_t)>& task) {
+        const auto part = [&](size_t i) { task(i, i * stretch, std::min(n, (i + 1) * stretch)); };
+        if (n * rank > parallel_work)
+            parallel_for(parts, part);
+        else
+            for (size_t i = 0; i < parts; ++i) part(i);
+    };
+    each([&](size_t part, size_t from, size_t to) {
+        for (size_t j = 0; j < rank; ++j)
+            sums[part * rank + j] = weights
+                                        ? dot(weights + from, Q.col(j) + from, v + from, to - from)
+                                        : dot(Q.col(j) + from, v + from, to - from);
+    });
+    std::vector<double> total(rank, 0.0);
+    for (size_t part = 0; part < parts; ++part)
+        for (size_t j = 0; j < rank; ++j) total[j] += sums[part * rank + j];
+    each([&](size_t, size_t from, size_t to) {
+        for (size_t j = 0; j < rank; ++j) {
+            const double f = total[j];
+            const double* q = Q.col(j);
+            for (size_t i = from; i < to; ++i) v[i] -= f * q[i];
+        }
+    });
+    for (size_t j = 0; j < rank; ++j) r[j] += total[j];
+}
+
 Basis orthonormalise(const double* X, size_t n, size_t p, const Structure& s) {
     Basis b;
     Matrix Q(n, p), R(p, p);
@@ -21,14 +56,9 @@ Basis orthonormalise(const double* X, size_t n, size_t p, const Structure& s) {
         double* v = Q.col(rank);
         std::copy_n(X + j * n, n, v);
         const double before = std::sqrt(s.inner(v, v));
-        // Modified Gram-Schmidt, twice: the second pass makes Q orthogonal to rounding.
-        for (int pass = 0; pass < 2; ++pass)
-            for (size_t i = 0; i < rank; ++i) {
-                const double* qi = Q.col(i);
-                const double r = s.inner(qi, v);
-                R(i, rank) += r;
-                for (size_t l = 0; l < n; ++l) v[l] -= r * qi[l];
-            }
+        // Classical Gram-Schmidt, twice: the second pass makes Q orthogonal to rounding (Giraud,
+        // Langou, Rozloznik & van den Eshof 2005). Three times, as the first may lose all digits.
+        for (int pass = 0; pass < 3; ++pass) project_out(Q, rank, s.weights, n, v, R.col(rank));
         const double after = std::sqrt(s.inner(v, v));
         if (!(after > rank_tolerance * before)) {
             for (size_t i = 0; i < rank; ++i) R(i, rank) = 0.0;
@@ -262,12 +292,7 @@ CrossProducts::CrossProducts(std::shared_ptr<const Structure> structure_, const 
     std::vector<double> e(y, y + s.n);
     yty_total = s.inner(y, y);
     for (int pass = 0; pass < 2; ++pass)
-        for (size_t j = 0; j < Q.cols; ++j) {
-            const double* qj = Q.col(j);
-            const double b = s.inner(qj, e.data());
-            beta0[j] += b;
-            for (size_t i = 0; i < s.n; ++i) e[i] -= b * qj[i];
-        }
+        project_out(Q, Q.cols, s.weights, s.n, e.data(), beta0.data());
     Zty.resize(s.N.q());
     s.group_sums(e.data(), Zty.data());
     yty = s.inner(e.data(), e.data());

@@ -15,6 +15,8 @@ constexpr double dense_speed = 3e10, sparse_speed = 8e8;
 constexpr double most_clique_work = 4e8;
 // A dense matrix larger than this, with its inverse, is only taken where sparse is out of reach.
 constexpr double large_dense_bytes = 4e9;
+// A sparse factor of more entries takes minutes in our loops: unless asked for, it is not pursued.
+constexpr double most_nonzeros = 1e7;
 // Bytes of an entry of the sparse factor: its index, its value and that of the inverse.
 constexpr double sparse_entry = 20.0;
 
@@ -100,7 +102,9 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double
 
     // A factor that is half full is better dense, unless dense is out of reach.
     const bool dense_fits = plan.dense_bytes < std::min(large_dense_bytes, memory);
-    const double most = wanted == "auto" && dense_fits ? 0.25 * d * d + d : memory / sparse_entry;
+    const double most = wanted != "auto" ? memory / sparse_entry
+                        : dense_fits     ? 0.25 * d * d + d
+                                         : std::min(most_nonzeros, memory / sparse_entry);
     plan.order = minimum_degree(N.leading, n, most);
     plan.symbolic = !plan.order.empty() && symbolic(N, plan, most);
     if (!plan.symbolic) {
