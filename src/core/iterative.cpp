@@ -5,25 +5,15 @@
 #include <limits>
 #include <numeric>
 
-#include "dense.hpp"
+#include "lanes.hpp"
+#include "quadrature.hpp"
 #include "threads.hpp"
 
 namespace mm {
 namespace {
 
-constexpr size_t L = IterativeEvaluation::lanes;
-constexpr size_t shares = 4;  // of the leading levels: fixed, so that sums are the same anywhere
-constexpr size_t stretch = 4096;  // levels of a partial sum
+constexpr size_t L = lanes;
 constexpr size_t most_border = 256;
-
-using Lanes [[gnu::vector_size(L * sizeof(double))]] = double;
-
-[[gnu::always_inline]] inline Lanes load(const double* p) {
-    Lanes v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
-}
-[[gnu::always_inline]] inline void store(double* p, Lanes v) { __builtin_memcpy(p, &v, sizeof v); }
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define MM_CLONES [[gnu::target_clones("avx512f", "avx2", "default")]]
@@ -87,59 +77,6 @@ std::uint64_t mix(std::uint64_t z) {  // splitmix64
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
-}
-
-// sum of tau_i^2 log(lambda_i) of the tridiagonal matrix that conjugate gradients have built: the
-// Gauss quadrature of z' log(S) z / z'z (Golub & Meurant 1994; Ubaru, Chen & Saad 2017). Implicit
-// QL of which only the first row of the eigenvectors is kept.
-double log_quadrature(const std::vector<double>& alpha, const std::vector<double>& beta) {
-    const size_t m = alpha.size();
-    if (m == 0) return 0.0;
-    std::vector<double> d(m), e(m, 0.0), z(m, 0.0);
-    z[0] = 1.0;
-    for (size_t i = 0; i < m; ++i) {
-        d[i] = 1.0 / alpha[i] + (i > 0 ? beta[i - 1] / alpha[i - 1] : 0.0);
-        if (i + 1 < m) e[i] = std::sqrt(std::max(0.0, beta[i])) / alpha[i];
-    }
-    for (size_t l = 0; l < m; ++l)
-        for (int sweep = 0; sweep < 60; ++sweep) {
-            size_t split = l;
-            for (; split + 1 < m; ++split)
-                if (std::abs(e[split]) <= 1e-16 * (std::abs(d[split]) + std::abs(d[split + 1])))
-                    break;
-            if (split == l) break;
-            double g = (d[l + 1] - d[l]) / (2.0 * e[l]);
-            double r = std::hypot(g, 1.0);
-            g = d[split] - d[l] + e[l] / (g + std::copysign(r, g));
-            double s = 1.0, c = 1.0, p = 0.0;
-            for (size_t i = split; i-- > l;) {
-                const double f = s * e[i], b = c * e[i];
-                r = std::hypot(f, g);
-                e[i + 1] = r;
-                if (r == 0.0) {
-                    d[i + 1] -= p;
-                    e[split] = 0.0;
-                    break;
-                }
-                s = f / r;
-                c = g / r;
-                g = d[i + 1] - p;
-                r = (d[i] - g) * s + 2.0 * c * b;
-                p = s * r;
-                d[i + 1] = g + p;
-                g = c * r - b;
-                const double zi = z[i + 1];
-                z[i + 1] = s * z[i] + c * zi;
-                z[i] = c * z[i] - s * zi;
-            }
-            if (r == 0.0) continue;
-            d[l] -= p;
-            e[l] = g;
-            e[split] = 0.0;
-        }
-    double total = 0.0;
-    for (size_t i = 0; i < m; ++i) total += z[i] * z[i] * std::log(std::max(d[i], 1e-300));
-    return total;
 }
 
 }  // namespace
@@ -210,96 +147,6 @@ void IterativeEvaluation::set_scale(const double* gamma) {
         scale_[c] = s_[q0_ + c] * root_[c];
     }
     set_border();
-}
-
-// The border's rows of S, and the factor of what eliminating the rest's diagonal leaves of it.
-void IterativeEvaluation::set_border() {
-    log_det_border_ = 0.0;
-    if (border_ == 0) return;
-    const size_t rest = q2_ - border_, m = border_;
-    SdE_.assign(rest * m, 0.0);
-    Matrix E(m, m);
-    for (size_t i = 0; i < m; ++i) E(i, i) = 1.0;
-    parallel_for(m, [&](size_t i) {
-        const size_t c = rest + i;
-        for (auto e = N_.leading_t.start[c]; e < N_.leading_t.start[c + 1]; ++e) {
-            const auto j = static_cast<size_t>(N_.leading_t.index[e]);
-            const double f = kappa_[j] * scale_[c] * N_.leading_t.value[e];
-            for (auto g = N_.leading.start[j]; g < N_.leading.start[j + 1]; ++g) {
-                const auto d = static_cast<size_t>(N_.leading.index[g]);
-                const double v = f * scale_[d] * N_.leading.value[g];
-                if (d < rest)
-                    SdE_[d * m + i] -= v;
-                else if (d > c)
-                    E(d - rest, i) -= v;
-            }
-        }
-    });
-    for (size_t c = 0; c < N_.trailing.rows(); ++c)
-        for (auto e = N_.trailing.start[c]; e < N_.trailing.start[c + 1]; ++e) {
-            const auto d = static_cast<size_t>(N_.trailing.index[e]);
-            const double v = scale_[c] * scale_[d] * N_.trailing.value[e];
-            if (d < rest) continue;
-            if (c < rest)
-                SdE_[c * m + d - rest] += v;
-            else
-                E(d - rest, c - rest) += v;
-        }
-    subtract_product_parallel(m, m, rest, {SdE_.data(), 1, m}, {SdE_.data(), 1, m}, E.values.data(),
-                              m);
-    // Where the diagonal alone is too far from S for this to be positive definite, go without.
-    if (!cholesky(E.values.data(), m, m)) {
-        SdE_.clear();
-        C_ = Matrix();
-        return;
-    }
-    C_ = std::move(E);
-    for (size_t i = 0; i < m; ++i) log_det_border_ += 2.0 * std::log(C_(i, i));
-}
-
-void IterativeEvaluation::precondition(Block& x) const {
-    if (C_.rows == 0) return;
-    const size_t rest = q2_ - border_, m = border_;
-    double* xe = x.data() + rest * L;
-    for (size_t i = m; i-- > 0;)  // C x_E = w_E, C the transpose of what is stored
-        for (size_t l = 0; l < L; ++l) {
-            double v = xe[i * L + l];
-            for (size_t k = i + 1; k < m; ++k) v -= C_(k, i) * xe[k * L + l];
-            xe[i * L + l] = v / C_(i, i);
-        }
-    parallel_for((rest + stretch - 1) / stretch, [&](size_t part) {
-        const size_t last = std::min(rest, (part + 1) * stretch);
-        for (size_t c = part * stretch; c < last; ++c) {
-            Lanes v = load(x.data() + c * L);
-            for (size_t i = 0; i < m; ++i) v -= SdE_[c * m + i] * load(xe + i * L);
-            store(x.data() + c * L, v);
-        }
-    });
-}
-
-void IterativeEvaluation::precondition_transposed(Block& x) const {
-    if (C_.rows == 0) return;
-    const size_t rest = q2_ - border_, m = border_;
-    const size_t parts = (rest + stretch - 1) / stretch;
-    std::vector<double> sums(parts * m * L, 0.0);
-    parallel_for(parts, [&](size_t part) {
-        double* sum = sums.data() + part * m * L;
-        const size_t last = std::min(rest, (part + 1) * stretch);
-        for (size_t c = part * stretch; c < last; ++c) {
-            const Lanes v = load(x.data() + c * L);
-            for (size_t i = 0; i < m; ++i)
-                store(sum + i * L, load(sum + i * L) + SdE_[c * m + i] * v);
-        }
-    });
-    double* xe = x.data() + rest * L;
-    for (size_t part = 0; part < parts; ++part)
-        for (size_t i = 0; i < m * L; ++i) xe[i] -= sums[part * m * L + i];
-    for (size_t i = 0; i < m; ++i)
-        for (size_t l = 0; l < L; ++l) {
-            double v = xe[i * L + l];
-            for (size_t k = 0; k < i; ++k) v -= C_(i, k) * xe[k * L + l];
-            xe[i * L + l] = v / C_(i, i);
-        }
 }
 
 void IterativeEvaluation::apply_preconditioned(const Block& x, Block& y) {
@@ -538,56 +385,6 @@ IterativeEvaluation::Block IterativeEvaluation::probe_block(size_t block) const 
         for (size_t c = 0; c < q2_; ++c) z[c * L + l] = mix(stream + c) >> 63 ? 1.0 : -1.0;
     }
     return z;
-}
-
-// The traces of P^-1 in the place of S^-1: of diag(I, 0) + [-S_dE; I] (C'C)^-1 [-S_dE; I]'.
-void IterativeEvaluation::known_traces(std::vector<double>& h) const {
-    const bool bordered = C_.rows > 0;
-    const size_t m = bordered ? border_ : 0, rest = q2_ - m;
-    // Rows of [-S_dE; I] C^-1, so that what is known of P^-1_cc is 1 (or 0) plus a row's square.
-    std::vector<double> rows(q2_ * m, 0.0);
-    parallel_for(bordered ? (q2_ + stretch - 1) / stretch : 0, [&](size_t part) {
-        const size_t last = std::min(q2_, (part + 1) * stretch);
-        for (size_t c = part * stretch; c < last; ++c) {
-            double* row = rows.data() + c * m;
-            if (c < rest)
-                for (size_t i = 0; i < m; ++i) row[i] = -SdE_[c * m + i];
-            else
-                row[c - rest] = 1.0;
-            for (size_t i = 0; i < m; ++i) {  // row <- row C^-1, by columns of C'
-                double v = row[i];
-                for (size_t k = 0; k < i; ++k) v -= row[k] * C_(i, k);
-                row[i] = v / C_(i, i);
-            }
-        }
-    });
-    std::vector<double> trace(k_, 0.0);
-    for (size_t c = 0; c < q2_; ++c) {
-        const double* row = rows.data() + c * m;
-        const double inverse = (c < rest ? 1.0 : 0.0) + dot(row, row, m);
-        trace[term_of_[c]] += root_[c] * root_[c] * inverse;
-    }
-    for (size_t t = 1; t < k_; ++t)
-        h[t] += (static_cast<double>(N_.levels[t]) - trace[t]) / gamma_[t];
-    std::vector<double> sums(shares, 0.0);
-    parallel_for(shares, [&](size_t share) {
-        std::vector<double> t(m);
-        double sum = 0.0;
-        for (size_t j = parts_[share]; j < parts_[share + 1]; ++j) {
-            std::fill(t.begin(), t.end(), 0.0);
-            double own = 0.0;
-            for (auto e = N_.leading.start[j]; e < N_.leading.start[j + 1]; ++e) {
-                const auto c = static_cast<size_t>(N_.leading.index[e]);
-                const double v = scale_[c] * N_.leading.value[e];
-                if (c < rest) own += v * v;
-                const double* row = rows.data() + c * m;
-                for (size_t i = 0; i < m; ++i) t[i] += v * row[i];
-            }
-            sum += (own + dot(t.data(), t.data(), m)) / (d_[j] * d_[j]);
-        }
-        sums[share] = sum;
-    });
-    for (double sum : sums) h[0] -= sum;
 }
 
 void IterativeEvaluation::traces(bool log_determinant) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "cross_products.hpp"
+#include "lanes.hpp"
 
 namespace mm {
 
@@ -29,8 +30,6 @@ struct IterativeControl {
 
 class IterativeEvaluation {
    public:
-    static constexpr size_t lanes = 8;  // right-hand sides that are solved together
-
     IterativeEvaluation(const CrossProducts& data, bool reml, IterativeControl control);
 
     // All of what follows, at gamma > 0. `log_determinant`: also log|S|, from scratch.
