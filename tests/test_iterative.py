@@ -186,3 +186,12 @@ print(fm.objective.hex(), [t.hex() for t in fm.theta], [b.hex() for b in fm.beta
     }
     assert len(answers) == 1
     assert "0x1" in answers.pop()
+
+
+@pytest.mark.parametrize("power", [-120, -60, 60, 120])
+def test_units_of_the_response_do_not_matter(power):
+    formula, data = simulate(12, 2000, (300, 200), (0.8, 0.5))
+    fm = mm.lmer(formula, data, method="iterative")
+    scaled = fm.refit(10.0**power * data["y"])
+    np.testing.assert_allclose(scaled.theta, fm.theta, rtol=1e-6)
+    np.testing.assert_allclose(scaled.sigma, 10.0**power * fm.sigma, rtol=1e-6)

@@ -52,18 +52,15 @@ Solution solve_equations(IterativeEvaluation& evaluation, const CrossProducts& d
                          std::vector<double> start, const EquationsControl& control) {
     const Structure& structure = *data.structure;
     const size_t k = evaluation.terms();
-    std::vector<double> unit(k), inside(k);
-    for (size_t t = 0; t < k; ++t)
-        unit[t] = static_cast<double>(structure.N.levels[t]) / structure.sum_weights;
+    const Scale unit(structure);
     Solution out;
     Optimum& best = out.optimum;
     const auto evaluate = [&](const std::vector<double>& gamma, bool log_determinant) {
-        for (size_t t = 0; t < k; ++t) inside[t] = std::max(gamma[t], nearly_zero * unit[t]);
         ++best.evaluations;
-        evaluation.evaluate(inside.data(), log_determinant);
+        evaluation.evaluate(unit.inside(gamma).data(), log_determinant);
     };
 
-    std::vector<double> gamma = std::move(start), step(k, 0.0), from = gamma;
+    std::vector<double> gamma = unit.nearer(std::move(start)), step(k, 0.0), from = gamma;
     double slope = 0.0, taken = 0.0;
     evaluate(gamma, false);
     for (int number = 0;; ++number) {
@@ -109,9 +106,7 @@ Solution solve_equations(IterativeEvaluation& evaluation, const CrossProducts& d
             slope = 0.0;
             continue;
         }
-        bool perfect = false;
-        for (size_t t = 0; t < k; ++t) perfect = perfect || gamma[t] > most_ratio * unit[t];
-        if (perfect) {
+        if (unit.perfect_fit(gamma)) {
             best.ending = Ending::perfect_fit;
             break;
         }

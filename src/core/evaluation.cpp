@@ -60,20 +60,7 @@ double Evaluation::objective(const double* gamma) {
             G[j * m + i] = within + dot(between.data(), sums(i), sums(j), q0_) -
                            dot(C_.col(i) + q0_, C_.col(j) + q0_, q_ - q0_);
         }
-    if (!cholesky(G.data(), m, m)) return value = infinity;
-    RX = Matrix(rank_, rank_);
-    beta.assign(rank_, 0.0);
-    log_det_RX = 0.0;
-    for (size_t j = 0; j < rank_; ++j) {
-        for (size_t i = j; i < rank_; ++i) RX(j, i) = G[j * m + i];
-        beta[j] = G[j * m + rank_];
-        log_det_RX += 2.0 * std::log(RX(j, j));
-    }
-    for (size_t j = rank_; j-- > 0;) {
-        for (size_t i = j + 1; i < rank_; ++i) beta[j] -= RX(j, i) * beta[i];
-        beta[j] /= RX(j, j);
-    }
-    r2 = G[m * m - 1] * G[m * m - 1];
+    if (!solve_fixed_effects(G, rank_, *this)) return value = infinity;
     value = log_det_M + (reml_ ? log_det_RX : 0.0) +
             nu_ * (1.0 + std::log(2.0 * std::numbers::pi * r2 / nu_)) - structure_.sum_log_weights;
     return value;
@@ -204,7 +191,7 @@ void Evaluation::derivatives() {
                        dot(F.col(s), F.col(t), q_);
             if (rank_ > 0) Q -= dot(z.col(s), z.col(t), rank_);
             information[s * k_ + t] = information[t * k_ + s] =
-                nu_ * (Q / r2 - (ee[s] / r2) * (ee[t] / r2));
+                average_information(nu_, r2, Q, ee[s], ee[t]);
         }
 }
 

@@ -12,11 +12,12 @@
 #include <vector>
 
 #include "cross_products.hpp"
+#include "fixed_effects.hpp"
 #include "schur.hpp"
 
 namespace mm {
 
-class Evaluation {
+class Evaluation : public FixedEffects {
    public:
     Evaluation(const CrossProducts& data, const SchurPlan& plan, bool reml);
 
@@ -31,17 +32,14 @@ class Evaluation {
     // Diagonal of M^-1, q values.
     std::vector<double> inverse_diagonal();
 
-    const CrossProducts& data() const { return data_; }
     const Structure& structure() const { return structure_; }
     const std::vector<double>& gamma() const { return gamma_; }
     size_t terms() const { return k_; }
     double nu() const { return nu_; }
 
-    double value = 0.0, log_det_M = 0.0, log_det_RX = 0.0, r2 = 0.0;
-    std::vector<double> gradient, information, beta, u;
-    Matrix RX;  // upper triangle
+    double value = 0.0, log_det_M = 0.0;
+    std::vector<double> gradient, information, u;
     const Schur& schur() const { return *schur_; }
-    const std::vector<double>& scale() const { return s_; }  // theta of each level
     const std::vector<double>& d() const { return d_; }
 
    private:

@@ -300,20 +300,7 @@ void IterativeEvaluation::fixed_effects() {
         }
     });
     r2 = std::numeric_limits<double>::quiet_NaN();
-    if (!cholesky(G.data(), m, m)) return;
-    RX = Matrix(rank_, rank_);
-    beta.assign(rank_, 0.0);
-    log_det_RX = 0.0;
-    for (size_t j = 0; j < rank_; ++j) {
-        for (size_t i = j; i < rank_; ++i) RX(j, i) = G[j * m + i];
-        beta[j] = G[j * m + rank_];
-        log_det_RX += 2.0 * std::log(RX(j, j));
-    }
-    for (size_t j = rank_; j-- > 0;) {
-        for (size_t i = j + 1; i < rank_; ++i) beta[j] -= RX(j, i) * beta[i];
-        beta[j] /= RX(j, j);
-    }
-    r2 = G[m * m - 1] * G[m * m - 1];
+    if (!solve_fixed_effects(G, rank_, *this)) return;
 
     u.assign(q_, 0.0);
     for (size_t c = 0; c < q2_; ++c) {
@@ -373,7 +360,7 @@ void IterativeEvaluation::average_information() {
                 Q -= right_[s / L][c * L + s % L] * x[t / L][c * L + t % L];
             if (rank_ > 0) Q -= dot(z.col(s), z.col(t), rank_);
             information[s * k_ + t] = information[t * k_ + s] =
-                nu_ * (Q / r2 - ee_[s] * ee_[t] / (r2 * r2));
+                mm::average_information(nu_, r2, Q, ee_[s], ee_[t]);
         }
     right_ = rightX;
 }
@@ -416,15 +403,7 @@ void IterativeEvaluation::traces(bool log_determinant) {
             add(gram[0]);
         }
         // tr(R_X^-T gram R_X^-1)
-        Matrix T(p, p);
-        for (size_t j = 0; j < p; ++j) {
-            T(j, j) = 1.0 / RX(j, j);
-            for (size_t i = j; i-- > 0;) {
-                double v = 0.0;
-                for (size_t l = i + 1; l <= j; ++l) v -= RX(i, l) * T(l, j);
-                T(i, j) = v / RX(i, i);
-            }
-        }
+        const Matrix T = invert_upper(RX);
         for (size_t t = 0; t < k_; ++t) {
             double sum = 0.0;
             for (size_t c = 0; c < p; ++c)

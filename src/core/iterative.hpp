@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "cross_products.hpp"
+#include "fixed_effects.hpp"
 #include "lanes.hpp"
 
 namespace mm {
@@ -28,7 +29,7 @@ struct IterativeControl {
     int most_iterations = 2000;
 };
 
-class IterativeEvaluation {
+class IterativeEvaluation : public FixedEffects {
    public:
     IterativeEvaluation(const CrossProducts& data, bool reml, IterativeControl control);
 
@@ -43,9 +44,7 @@ class IterativeEvaluation {
     // Covariance (k x k) of the gradient's Monte Carlo error.
     std::vector<double> gradient_error() const;
 
-    std::vector<double> gradient, information, beta, u;
-    Matrix RX;
-    double r2 = 0.0, log_det_RX = 0.0;
+    std::vector<double> gradient, information, u;
     double log_det_M = 0.0, log_det_M_error = 0.0;  // after log_determinant only
     int solver_iterations = 0;                      // of the slowest right-hand side
     long applications = 0;                          // of S to `lanes` vectors, since the beginning

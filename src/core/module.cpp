@@ -101,18 +101,11 @@ std::vector<double> original_beta(const CrossProducts& data, const std::vector<d
 // (X'V^-1 X)^-1 in the units of X, relative to sigma^2.
 Matrix unscaled_covariance(const Matrix& RX, const Matrix& R) {
     const size_t p = R.cols;
-    Matrix product(p, p), T(p, p);
+    Matrix product(p, p);
     for (size_t j = 0; j < p; ++j)
         for (size_t i = 0; i <= j; ++i)
             for (size_t l = i; l <= j; ++l) product(i, j) += RX(i, l) * R(l, j);
-    for (size_t j = 0; j < p; ++j) {  // T = product^-1, upper triangular
-        T(j, j) = 1.0 / product(j, j);
-        for (size_t i = j; i-- > 0;) {
-            double v = 0.0;
-            for (size_t l = i + 1; l <= j; ++l) v -= product(i, l) * T(l, j);
-            T(i, j) = v / product(i, i);
-        }
-    }
+    const Matrix T = invert_upper(product);
     Matrix V(p, p);
     for (size_t i = 0; i < p; ++i)
         for (size_t j = 0; j < p; ++j)
@@ -378,8 +371,6 @@ NB_MODULE(_core, m) {
         .def_ro("nonzeros", &SchurPlan::nonzeros)
         .def_ro("flops", &SchurPlan::flops)
         .def_ro("bytes", &SchurPlan::bytes)
-        .def_ro("dense_bytes", &SchurPlan::dense_bytes)
-        .def_ro("clique_work", &SchurPlan::clique_work)
         .def_prop_ro("order", [](const SchurPlan& p) { return to_numpy(p.order); });
 
     nb::class_<CrossProducts>(m, "CrossProducts")

@@ -134,6 +134,27 @@ std::vector<double> bounded_step(const std::vector<double>& gamma, const std::ve
     return step;
 }
 
+Scale::Scale(const Structure& structure) {
+    for (const size_t levels : structure.N.levels)
+        unit_.push_back(static_cast<double>(levels) / structure.sum_weights);
+}
+
+std::vector<double> Scale::nearer(std::vector<double> gamma) const {
+    for (size_t t = 0; t < gamma.size(); ++t) gamma[t] = std::min(gamma[t], 1e8 * unit_[t]);
+    return gamma;
+}
+
+std::vector<double> Scale::inside(std::vector<double> gamma) const {
+    for (size_t t = 0; t < gamma.size(); ++t) gamma[t] = std::max(gamma[t], 1e-10 * unit_[t]);
+    return gamma;
+}
+
+bool Scale::perfect_fit(const std::vector<double>& gamma) const {
+    for (size_t t = 0; t < gamma.size(); ++t)
+        if (gamma[t] > 1e14 * unit_[t]) return true;
+    return false;
+}
+
 std::vector<double> moment_start(const CrossProducts& data) {
     const Structure& s = *data.structure;
     const CrossTabulation& N = s.N;
@@ -179,20 +200,14 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
                 const std::vector<double>& known) {
     const size_t k = evaluation.terms();
     const Structure& structure = evaluation.structure();
-    std::vector<double> unit(k);
-    for (size_t t = 0; t < k; ++t)
-        unit[t] = static_cast<double>(structure.N.levels[t]) / structure.sum_weights;
-
+    const Scale unit(structure);
     Optimum best;
-    std::vector<double> inside(k);
     const auto evaluate = [&](const std::vector<double>& gamma) {
-        for (size_t t = 0; t < k; ++t) inside[t] = std::max(gamma[t], nearly_zero * unit[t]);
         ++best.evaluations;
-        return evaluation.objective(inside.data());
+        return evaluation.objective(unit.inside(gamma).data());
     };
 
-    std::vector<double> gamma = std::move(start);
-    for (size_t t = 0; t < k; ++t) gamma[t] = std::min(gamma[t], most_start * unit[t]);
+    std::vector<double> gamma = unit.nearer(std::move(start));
     double value = evaluate(gamma);
     for (int tries = 0; !std::isfinite(value) && tries < 60; ++tries) {
         for (double& g : gamma) g *= 0.1;
@@ -248,9 +263,7 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
             best.ending = Ending::converged;
             break;
         }
-        bool perfect = false;
-        for (size_t t = 0; t < k; ++t) perfect = perfect || gamma[t] > most_ratio * unit[t];
-        if (perfect) {
+        if (unit.perfect_fit(gamma)) {
             best.ending = Ending::perfect_fit;
             break;
         }

@@ -33,12 +33,21 @@ struct NewtonControl {
     std::function<void(const Iteration&)> on_iteration;
 };
 
-// At gamma = 0 the traces are 0/0; they are taken this little inside, in units of 1 / mean count.
-constexpr double nearly_zero = 1e-10;
-// A ratio of variances this large, in the same units, means nothing is left for the residual.
-constexpr double most_ratio = 1e14;
-// A start further away than this, in the same units, is taken nearer.
-constexpr double most_start = 1e8;
+// The scale of each variance ratio, 1 / mean count of its levels, and what is told by it.
+class Scale {
+   public:
+    explicit Scale(const Structure& structure);
+    double operator[](size_t t) const { return unit_[t]; }
+    // A start that is very far away, taken nearer.
+    std::vector<double> nearer(std::vector<double> gamma) const;
+    // At gamma = 0 the traces are 0/0: they are taken a little inside.
+    std::vector<double> inside(std::vector<double> gamma) const;
+    // Whether a ratio is so large that nothing is left for the residual.
+    bool perfect_fit(const std::vector<double>& gamma) const;
+
+   private:
+    std::vector<double> unit_;
+};
 
 // The step that minimises g's + s'As/2 over gamma + s >= 0, by an active set.
 std::vector<double> bounded_step(const std::vector<double>& gamma, const std::vector<double>& g,

@@ -20,12 +20,11 @@ struct SchurPlan {
     enum class Method { none, small, dense, sparse };
     Method method = Method::none;
     size_t dimension = 0;
-    double clique_work = 0.0;  // sum over leading levels of (trailing cells in the row)^2
-    double nonzeros = 0.0;     // of the factor
-    double flops = 0.0;        // of factor and inverse
-    double bytes = 0.0;        // of factor and inverse
-    double dense_bytes = 0.0, sparse_bytes = 0.0, sparse_nonzeros = 0.0;
-    bool symbolic = false;            // the sparse analysis was made
+    double clique_work = 0.0;         // sum over leading levels of (trailing cells in the row)^2
+    double nonzeros = 0.0;            // of the factor
+    double flops = 0.0;               // of factor and inverse
+    double bytes = 0.0;               // of factor and inverse
+    double dense_bytes = 0.0;         // of a dense matrix and its inverse
     std::vector<Code> order;          // position -> trailing level
     std::vector<std::int64_t> start;  // columns of the factor
     std::vector<Code> index;          // rows below the diagonal, ascending, by position

@@ -106,8 +106,7 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double
                         : dense_fits     ? 0.25 * d * d + d
                                          : std::min(most_nonzeros, memory / sparse_entry);
     plan.order = minimum_degree(N.leading, n, most);
-    plan.symbolic = !plan.order.empty() && symbolic(N, plan, most);
-    if (!plan.symbolic) {
+    if (plan.order.empty() || !symbolic(N, plan, most)) {
         choose_dense();
         // Out of reach both ways: dense needs its bytes, sparse more than there are.
         if (!dense_fits && plan.dense_bytes > memory)
@@ -119,15 +118,13 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double
         const auto m = static_cast<double>(plan.start[k + 1] - plan.start[k]) + 1.0;
         flops += 3.0 * m * m;
     }
-    plan.sparse_nonzeros = static_cast<double>(plan.index.size()) + d;
-    plan.sparse_bytes = sparse_entry * plan.sparse_nonzeros;
     if (wanted == "auto" && flops / sparse_speed > dense_flops / dense_speed &&
         plan.dense_bytes < large_dense_bytes)
         return choose_dense();
     plan.method = Method::sparse;
-    plan.nonzeros = plan.sparse_nonzeros;
+    plan.nonzeros = static_cast<double>(plan.index.size()) + d;
     plan.flops = flops + 2.0 * plan.clique_work;
-    plan.bytes = plan.sparse_bytes;
+    plan.bytes = sparse_entry * plan.nonzeros;
     return plan;
 }
 
