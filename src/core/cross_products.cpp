@@ -128,6 +128,8 @@ SparseRows tabulate(const Code* row_code, size_t row_levels,
     return a;
 }
 
+}  // namespace
+
 CrossTabulation cross_tabulate(const std::vector<const Code*>& codes, std::vector<size_t> levels,
                                size_t n, const double* weights) {
     CrossTabulation N;
@@ -179,8 +181,6 @@ CrossTabulation cross_tabulate(const std::vector<const Code*>& codes, std::vecto
                 N.trailing.value[e]);
     return N;
 }
-
-}  // namespace
 
 SparseRows transpose(const SparseRows& a, size_t columns) {
     SparseRows t;
@@ -246,10 +246,14 @@ Structure::Structure(size_t n_, std::vector<const Code*> codes_, std::vector<siz
         for (size_t j = 0; j < rank; ++j) sum_column(j);
     for (size_t j = 0; j < rank; ++j)
         for (size_t i = j + 1; i < rank; ++i) within(i, j) = within(j, i);
+    complete();
+}
+
+void Structure::complete() {
     // The trace of the projection of Z_t on X: q_t where X fits every level.
     for (size_t t = 0; t < N.terms(); ++t) {
         double trace = 0.0;
-        for (size_t j = 0; j < rank; ++j)
+        for (size_t j = 0; j < ZtX.cols; ++j)
             for (size_t l = N.offset[t]; l < N.offset[t + 1]; ++l)
                 trace += ZtX(l, j) * ZtX(l, j) / N.count[l];
         fitted.push_back(trace);

@@ -43,6 +43,10 @@ struct CrossTabulation {
     void multiply(const double* x, double* y) const;
 };
 
+// `n` rows, or combinations of levels with the weights of their rows (null: all one).
+CrossTabulation cross_tabulate(const std::vector<const Code*>& codes, std::vector<size_t> levels,
+                               size_t n, const double* weights);
+
 // An orthonormal basis of the columns of X: X[:, kept] = Q R with Q'WQ = I.
 struct Basis {
     Matrix Q, R;
@@ -50,7 +54,7 @@ struct Basis {
 };
 
 // The part that does not depend on the response. The arrays of codes, X and weights belong to the
-// caller, who keeps them alive.
+// caller, who keeps them alive; where the rows came in batches (row_sums.hpp) there are none.
 struct Structure {
     size_t n = 0;
     std::vector<const Code*> codes;
@@ -62,8 +66,11 @@ struct Structure {
     Matrix within;               // rank x rank: Q'WQ about the means of the leading levels
     std::vector<double> fitted;  // of each term: dimensions of its levels' span within that of X
 
+    Structure() = default;
     Structure(size_t n, std::vector<const Code*> codes, std::vector<size_t> levels, const double* X,
               size_t p, const double* weights);
+    // What follows from the rest.
+    void complete();
     double inner(const double* x, const double* y) const;
     // Z'Wx into q values
     void group_sums(const double* x, double* sums) const;
@@ -80,6 +87,9 @@ struct CrossProducts {
     double yty_total = 0.0;      // y'Wy
     std::vector<double> within;  // rank + 1: [Q, y - Q beta0]'W(y - Q beta0) about the same means
 
+    // Nothing yet, or the sums of a response.
+    explicit CrossProducts(std::shared_ptr<const Structure> structure)
+        : structure(std::move(structure)) {}
     CrossProducts(std::shared_ptr<const Structure> structure, const double* y);
 };
 

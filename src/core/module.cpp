@@ -20,6 +20,7 @@
 #include "equations.hpp"
 #include "evaluation.hpp"
 #include "newton.hpp"
+#include "row_sums.hpp"
 #include "schur.hpp"
 #include "threads.hpp"
 
@@ -56,6 +57,9 @@ struct PyStructure {
     std::optional<Vector> weights;
     std::shared_ptr<const Structure> structure;
 
+    // Of rows that were not kept.
+    explicit PyStructure(std::shared_ptr<const Structure> summed) : structure(std::move(summed)) {}
+
     PyStructure(std::vector<Codes> codes_, std::vector<size_t> levels, FortranMatrix X_,
                 std::optional<Vector> weights_)
         : codes(std::move(codes_)), X(std::move(X_)), weights(std::move(weights_)) {
@@ -81,9 +85,43 @@ struct PyStructure {
 };
 
 CrossProducts make_cross_products(const PyStructure& s, Vector y) {
+    if (s.codes.empty()) throw std::invalid_argument("the rows were not kept");
     if (y.shape(0) != s.structure->n) throw std::invalid_argument("y and X differ in length");
     nb::gil_scoped_release release;
     return CrossProducts(s.structure, y.data());
+}
+
+RowSums make_row_sums(std::vector<size_t> levels, FortranMatrix R0, Vector b0) {
+    Matrix R(R0.shape(0), R0.shape(1));
+    if (R.rows != R.cols || b0.shape(0) != R.cols || levels.empty())
+        throw std::invalid_argument("R0 must be square, and b0 as long");
+    std::copy_n(R0.data(), R.values.size(), R.values.begin());
+    return RowSums(std::move(levels), std::move(R), {b0.data(), b0.data() + b0.shape(0)});
+}
+
+void add_rows(RowSums& sums, const std::vector<Codes>& codes, FortranMatrix X, Vector y,
+              const std::optional<Vector>& weights) {
+    const size_t m = X.shape(0);
+    if (codes.size() != sums.terms() || X.shape(1) != sums.columns() || y.shape(0) != m ||
+        (weights && weights->shape(0) != m))
+        throw std::invalid_argument("codes, X, y and weights differ in length");
+    std::vector<const Code*> pointers;
+    for (const Codes& c : codes) {
+        if (c.shape(0) != m) throw std::invalid_argument("codes and X differ in length");
+        pointers.push_back(c.data());
+    }
+    nb::gil_scoped_release release;
+    sums.add(pointers, X.data(), y.data(), weights ? weights->data() : nullptr, m);
+}
+
+nb::tuple finish_rows(RowSums& sums) {
+    std::optional<CrossProducts> products;
+    {
+        nb::gil_scoped_release release;
+        products.emplace(sums.finish());
+    }
+    PyStructure structure(products->structure);
+    return nb::make_tuple(std::move(structure), std::move(*products));
 }
 
 // beta in the units of the kept columns of X, from its value on the orthonormal basis.
@@ -364,6 +402,22 @@ NB_MODULE(_core, m) {
             },
             nb::arg("method"), nb::arg("memory"))
         .def("cross_products", &make_cross_products, nb::arg("y"));
+
+    nb::class_<RowSums>(m, "RowSums")
+        .def(
+            "__init__",
+            [](RowSums* self, std::vector<size_t> levels, FortranMatrix R0, Vector b0) {
+                new (self) RowSums(make_row_sums(std::move(levels), R0, b0));
+            },
+            nb::arg("levels"), nb::arg("R0"), nb::arg("b0"))
+        .def("add", &add_rows, nb::arg("codes"), nb::arg("X"), nb::arg("y"),
+             nb::arg("weights").none())
+        .def("sound", &RowSums::sound)
+        .def_prop_ro("better_R0", [](const RowSums& s) { return to_numpy(s.better_R0()); })
+        .def_prop_ro("better_b0", [](const RowSums& s) { return to_numpy(s.better_b0()); })
+        .def_prop_ro("squares", [](const RowSums& s) { return to_numpy(s.squares()); })
+        .def_prop_ro("rows", &RowSums::rows)
+        .def("finish", &finish_rows);
 
     nb::class_<SchurPlan>(m, "SchurPlan")
         .def_prop_ro("method", [](const SchurPlan& p) { return std::string(name(p.method)); })

@@ -30,6 +30,8 @@ class Columns:
     data : data frame or dict
         Any eager data frame that narwhals understands (pandas, polars, pyarrow, …), or a dict
         of sequences.
+    index : pandas.Index, optional
+        The labels of the rows, where they are not the frame's own.
 
     Raises
     ------
@@ -39,8 +41,9 @@ class Columns:
         If two columns have the same name.
     """
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, index: pd.Index | None = None) -> None:
         self._frame = _frame(data)
+        self._index = index
         columns = self._frame.columns
         if getattr(columns, "nlevels", 1) > 1:
             raise DataError("the columns of the data have several levels of names; flatten them")
@@ -76,6 +79,8 @@ class Columns:
     @property
     def index(self) -> pd.Index:
         """The labels of the rows."""
+        if self._index is not None:
+            return self._index
         if is_pandas(self._frame):
             index: pd.Index = self._frame.index
             return index

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
 from operator import or_
@@ -28,7 +29,13 @@ from mixedmodels.fixed_effects import (
     require_finite,
 )
 from mixedmodels.formula import Formula
-from mixedmodels.grouping import Grouping, groupings_of, refuse_absorbed, relation
+from mixedmodels.grouping import (
+    Grouping,
+    GroupingFactor,
+    groupings_of,
+    refuse_absorbed,
+    relation,
+)
 from mixedmodels.syntax import Name, deparse, walk
 
 if TYPE_CHECKING:
@@ -36,63 +43,66 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Design:
-    """What a linear mixed model is made of.
+class Outline(ABC):
+    """What is known of a design without its rows: in memory (`Design`) or in a file.
 
     Parameters
     ----------
     formula : Formula
         The formula, with the ``.`` written out.
-    y : ndarray (n,)
-        The response.
-    X : ndarray (n, p)
-        The model matrix of the fixed effects, in Fortran order.
     names : tuple of str
         The names of the columns of X, as R names coefficients.
-    groupings : tuple of Grouping
+    groupings : tuple of GroupingFactor
         The grouping factors in lme4's order: by decreasing number of levels.
-    weights, offset : ndarray (n,) or None
-        Prior weights and the known part of the linear predictor.
-    rows : ndarray or None
-        Positions of the rows used; None if all are.
     n_total : int
         The number of rows of the data.
-    index : pandas.Index
-        The labels of the rows used.
     spec : FixedEffects
-        Makes X again, for other data.
+        Makes X, also for other data.
     response_name : str
         The response as R prints it.
     data_name : str or None
         What the data are called.
-    data : data frame
-        The data, as they were passed.
     """
 
     formula: Formula
-    y: Floats
-    X: Floats
     names: tuple[str, ...]
-    groupings: tuple[Grouping, ...]
-    weights: Floats | None
-    offset: Floats | None
-    rows: Rows
+    groupings: tuple[GroupingFactor, ...]
     n_total: int
-    index: pd.Index
     spec: FixedEffects
     response_name: str
     data_name: str | None
-    data: Any = field(repr=False)
+
+    @property
+    @abstractmethod
+    def n(self) -> int:
+        """The number of rows used."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def data(self) -> Any:
+            """The data, as they were passed."""
+
+        @property
+        def index(self) -> pd.Index:
+            """The labels of the rows used."""
+
+    @abstractmethod
+    def pieces(self) -> Iterator[Design]:
+        """Yield the rows, piece by piece, each a design of the same model."""
+
+    @abstractmethod
+    def in_memory(self) -> Design:
+        """Return the whole design with its rows."""
 
     @property
     def n_dropped(self) -> int:
         """The number of rows left out because a value is missing."""
-        return self.n_total - self.y.size
+        return self.n_total - self.n
 
     def kept_data(self) -> pd.DataFrame:
         """Return the rows used of the data."""
-        frame = to_pandas(self.data)
-        return frame if self.rows is None else frame.iloc[self.rows]
+        return self.in_memory().kept_data()
 
     def relations(self) -> pd.DataFrame:
         """Tell how the grouping factors are related, two by two.
@@ -119,19 +129,70 @@ class Design:
         """
         import pandas as pd
 
-        pairs = [(a.label, b.label, relation(a, b)) for a, b in combinations(self.groupings, 2)]
+        groupings = self.in_memory().groupings
+        pairs = [(a.label, b.label, relation(a, b)) for a, b in combinations(groupings, 2)]
         return pd.DataFrame(pairs, columns=["factor", "other", "relation"])
 
     def __repr__(self) -> str:
         groups = "; ".join(f"{g.label}, {g.nlevels}" for g in self.groupings)
         lines = [
             f"Design of {self.formula}",
-            f"Number of obs: {self.y.size}, groups: {groups}",
+            f"Number of obs: {self.n}, groups: {groups}",
             f"Fixed effects: {', '.join(self.names) or 'none'}",
         ]
         if self.n_dropped:
             lines.append(f"Rows with missing values, left out: {self.n_dropped}")
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Design(Outline):
+    """What a linear mixed model is made of, with all rows in memory.
+
+    Parameters
+    ----------
+    groupings : tuple of Grouping
+        The grouping factors, with the level of each row.
+    y : ndarray (n,)
+        The response.
+    X : ndarray (n, p)
+        The model matrix of the fixed effects, in Fortran order.
+    weights, offset : ndarray (n,) or None
+        Prior weights and the known part of the linear predictor.
+    rows : ndarray or None
+        Positions of the rows used; None if all are.
+    index : pandas.Index
+        The labels of the rows used.
+    data : data frame
+        The data, as they were passed.
+    """
+
+    groupings: tuple[Grouping, ...]
+    y: Floats
+    X: Floats
+    weights: Floats | None
+    offset: Floats | None
+    rows: Rows
+    index: pd.Index
+    data: Any
+
+    @property
+    def n(self) -> int:
+        """The number of rows used."""
+        return self.y.size
+
+    def pieces(self) -> Iterator[Design]:
+        """Yield the design itself."""
+        yield self
+
+    def in_memory(self) -> Design:
+        """Return the design itself."""
+        return self
+
+    def kept_data(self) -> pd.DataFrame:
+        """Return the rows used of the data."""
+        frame = to_pandas(self.data)
+        return frame if self.rows is None else frame.iloc[self.rows]
 
 
 def build_design(

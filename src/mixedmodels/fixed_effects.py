@@ -129,7 +129,11 @@ class FixedEffects:
         for v, predictor in self.predictors.items():
             require_finite(found[v], predictor.label, scope.columns, None)
             values[v] = predictor.recognise(found[v])
-        return _assemble(self.formula, self.predictors, values, scope.columns.n)
+        return self.assemble(values, scope.columns.n)
+
+    def assemble(self, values: Mapping[int, Floats | Factor], n: int) -> Floats:
+        """Make X of the values of its variables, which are finite and have the levels known."""
+        return _assemble(self.formula, self.predictors, values, n)
 
     def offset(self, data: Any) -> Floats | None:
         """Sum the offsets of the formula for other data.
@@ -185,37 +189,47 @@ def fixed_effects(
     """
     predictors, used = {}, {}
     for v, value in values.items():
-        node = formula.fixed.variables[v]
-        label = deparse(node)
-        require_finite(value, label, scope.columns, rows)
-        coding = value.coding if isinstance(value, Coded) else None
-        plain = _plain(value)
-        if isinstance(plain, Factor):
-            # A truth value has both levels, as in R, whether or not both occur.
-            is_truth = isinstance(value, np.ndarray)
-            plain = _taken(plain, rows) if is_truth else plain.take(rows)
-            if plain.nlevels < 2:
-                raise DataError(
-                    f"{label} has the level {', '.join(level_texts(plain.levels))} only in the "
-                    "rows used; a fixed effect needs two"
-                )
-            texts = level_texts(plain.levels)
-            _require_memory(plain.codes.size, plain.nlevels)
-            made = (coding or (polynomial if plain.ordered else treatment))(texts)
-            predictors[v] = Predictor(
-                node, label, made.names, plain.levels, tuple(texts), made.matrix
-            )
-        else:
-            plain = plain if rows is None else plain[rows]
-            k = 1 if plain.ndim == 1 else plain.shape[1]
-            suffixes = tuple(str(i + 1) for i in range(k)) if k > 1 else ("",)
-            predictors[v] = Predictor(node, label, suffixes)
-        used[v] = plain
+        predictors[v], used[v] = predictor_of(formula.fixed.variables[v], value, rows, scope)
     n = scope.columns.n if rows is None else len(rows)
     _require_memory(n, _count(formula, predictors))
-    names = _names(formula, predictors)
-    spec = FixedEffects(formula, predictors, names, scope.context, scope.state)
-    return spec, _assemble(formula, predictors, used, n)
+    spec = specify(formula, predictors, scope)
+    return spec, spec.assemble(used, n)
+
+
+def predictor_of(
+    node: Node, value: Variable, rows: Rows, scope: Scope
+) -> tuple[Predictor, Floats | Factor]:
+    """Learn what a variable is in the rows used, and reduce it to them."""
+    label = deparse(node)
+    require_finite(value, label, scope.columns, rows)
+    coding = value.coding if isinstance(value, Coded) else None
+    plain = _plain(value)
+    if isinstance(plain, Factor):
+        # A truth value has both levels, as in R, whether or not both occur.
+        is_truth = isinstance(value, np.ndarray)
+        plain = _taken(plain, rows) if is_truth else plain.take(rows)
+        if plain.nlevels < 2:
+            raise DataError(
+                f"{label} has the level {', '.join(level_texts(plain.levels))} only in the "
+                "rows used; a fixed effect needs two"
+            )
+        texts = level_texts(plain.levels)
+        _require_memory(plain.codes.size, plain.nlevels)
+        made = (coding or (polynomial if plain.ordered else treatment))(texts)
+        return (
+            Predictor(node, label, made.names, plain.levels, tuple(texts), made.matrix),
+            plain,
+        )
+    plain = plain if rows is None else plain[rows]
+    k = 1 if plain.ndim == 1 else plain.shape[1]
+    return Predictor(node, label, tuple(str(i + 1) for i in range(k)) if k > 1 else ("",)), plain
+
+
+def specify(formula: Formula, predictors: Mapping[int, Predictor], scope: Scope) -> FixedEffects:
+    """Put together what is known of the variables."""
+    return FixedEffects(
+        formula, predictors, _names(formula, predictors), scope.context, scope.state
+    )
 
 
 def formula_offset(formula: Formula, scope: Scope) -> Floats | None:

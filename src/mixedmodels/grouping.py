@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False)
-class Grouping:
+@dataclass(frozen=True, eq=False, repr=False)
+class GroupingFactor:
     """The grouping factor of a random-effects term.
 
     Parameters
@@ -30,15 +30,12 @@ class Grouping:
         Its name as lme4 prints it.
     names : tuple of str
         The columns whose combinations are its levels.
-    codes : ndarray of int32 (n,)
-        Position of each row's level.
     levels : pandas.Index
         The labels of the levels that occur.
     """
 
     label: str
     names: tuple[str, ...]
-    codes: NDArray[np.int32]
     levels: pd.Index
 
     @property
@@ -92,6 +89,19 @@ class Grouping:
         return codes
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Grouping(GroupingFactor):
+    """A grouping factor and the level of each row.
+
+    Parameters
+    ----------
+    codes : ndarray of int32 (n,)
+        Position of each row's level.
+    """
+
+    codes: NDArray[np.int32]
+
+
 def groupings_of(formula: Formula, columns: Columns, rows: Rows) -> tuple[Grouping, ...]:
     """Make the grouping factors of a formula, in lme4's order.
 
@@ -114,6 +124,24 @@ def groupings_of(formula: Formula, columns: Columns, rows: Rows) -> tuple[Groupi
         If the variance of a factor cannot be estimated.
     """
     groupings = [_grouping(term, columns, rows) for term in formula.random]
+    groupings = in_order(groupings)
+    for a, b in combinations(groupings, 2):
+        if a.nlevels == b.nlevels and _is_nested(a, b):
+            raise same_division(a, b)
+    return tuple(groupings)
+
+
+_G = TypeVar("_G", bound=GroupingFactor)
+
+
+def in_order(groupings: list[_G]) -> list[_G]:
+    """Sort grouping factors as lme4 does: by decreasing number of levels.
+
+    Raises
+    ------
+    GroupingError
+        If two have the same name.
+    """
     labels = [grouping.label for grouping in groupings]
     if len(set(labels)) < len(labels):
         label = next(label for label in labels if labels.count(label) > 1)
@@ -123,18 +151,36 @@ def groupings_of(formula: Formula, columns: Columns, rows: Rows) -> tuple[Groupi
         # lme4 reverses the increasing order, and ties with it; an order that fits, it leaves.
         order = sorted(range(len(levels)), key=levels.__getitem__)[::-1]
         groupings = [groupings[i] for i in order]
-    for a, b in combinations(groupings, 2):
-        if a.nlevels == b.nlevels and _is_nested(a, b):
-            raise GroupingError(
-                f"the grouping factors {a.label} and {b.label} divide the rows in the same way, "
-                "so that their variances cannot be told apart; keep one of them"
-            )
-    return tuple(groupings)
+    return groupings
+
+
+def same_division(a: GroupingFactor, b: GroupingFactor) -> GroupingError:
+    """Make the error for two factors of which each level of one is a level of the other."""
+    return GroupingError(
+        f"the grouping factors {a.label} and {b.label} divide the rows in the same way, "
+        "so that their variances cannot be told apart; keep one of them"
+    )
 
 
 def _grouping(term: RandomTerm, columns: Columns, rows: Rows) -> Grouping:
     factor = _crossing([columns.factor(name).take(rows) for name in term.group])
-    n, label = factor.codes.size, term.label
+    return grouping_of(term, factor, factor.codes.size)
+
+
+def crossed_factor(term: RandomTerm, columns: Columns) -> Factor:
+    """Make the factor whose levels are the combinations of a term's columns, for all rows."""
+    return _crossing([columns.factor(name).take(None) for name in term.group])
+
+
+def grouping_of(term: RandomTerm, factor: Factor, n: int) -> Grouping:
+    """Make the grouping of a term whose factor has been found, for a model of `n` rows.
+
+    Raises
+    ------
+    GroupingError
+        If the variance of the factor cannot be estimated.
+    """
+    label = term.label
     if factor.nlevels < 2:
         raise GroupingError(
             f"the grouping factor {label} has one level only, {level_texts(factor.levels)[0]!r}; "
@@ -150,7 +196,7 @@ def _grouping(term: RandomTerm, columns: Columns, rows: Rows) -> Grouping:
             f"the labels of {label}, joined by colons, are not unique; take the colons out of the "
             "labels"
         )
-    return Grouping(label, term.group, factor.codes, factor.levels)
+    return Grouping(label, term.group, factor.levels, factor.codes)
 
 
 def _crossing(factors: list[Factor]) -> Factor:

@@ -1,0 +1,202 @@
+"""Data files, Parquet, CSV and Arrow, read in batches of rows by pyarrow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixedmodels.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Rows read at a time.
+BATCH_ROWS = 1 << 18
+_CSV_BLOCK_BYTES = 1 << 24
+
+KINDS = (".parquet", ".csv", ".arrow", ".feather")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of rows.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is; the end of its name says what it is.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such file, or its name ends otherwise.
+    DataError
+        If it cannot be read as what its name says, or two of its columns have the same name.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> File:
+        """Look at a file; its rows are not read yet, but for the types of a CSV file's columns."""
+        file = cls(Path(path))
+        if file.kind not in KINDS:
+            raise ArgumentError(f"{path} must be a file of one of the kinds {', '.join(KINDS)}")
+        if not file.path.is_file():
+            raise ArgumentError(f"there is no file {path}")
+        names = file.schema.names
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise DataError(
+                f"{path} has more than one column {twice[0]!r}; rename or remove one"
+            )
+        return file
+
+    @property
+    def kind(self) -> str:
+        """The end of its name; of a compressed CSV file, the one before."""
+        suffixes = [suffix.lower() for suffix in self.path.suffixes]
+        return ".csv" if suffixes[-2:] == [".csv", ".gz"] else "".join(suffixes[-1:])
+
+    @property
+    def name(self) -> str:
+        """What the data are called: the name of the file without its end."""
+        return self.path.name.split(".")[0] or self.path.name
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        with self._reading():
+            if self.kind == ".parquet":
+                import pyarrow.parquet as pq
+
+                return pq.read_schema(self.path)
+            if self.kind == ".csv":
+                return self._csv_schema()
+            import pyarrow as pa
+
+            with pa.ipc.open_file(self.path) as reader:
+                return reader.schema
+
+    def batches(self, columns: Sequence[str], rows: int | None = None) -> Iterator[pa.Table]:
+        """Read some columns, so many rows at a time.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Their names, in the order wished.
+        rows : int, optional
+            The most rows of a batch; 262,144 by default.
+
+        Yields
+        ------
+        pyarrow.Table
+        """
+        import pyarrow as pa
+
+        rows = rows or BATCH_ROWS
+        columns = list(columns)
+        with self._reading():
+            if self.kind == ".parquet":
+                import pyarrow.parquet as pq
+
+                with pq.ParquetFile(self.path) as file:
+                    for batch in file.iter_batches(rows, columns=columns):
+                        yield pa.Table.from_batches([batch]).select(columns)
+            elif self.kind == ".csv":
+                types = {name: self.schema.field(name).type for name in columns}
+                for batch in self._csv_batches(types):
+                    table = pa.Table.from_batches([batch])
+                    for start in range(0, len(table), rows):
+                        yield table.slice(start, rows).select(columns)
+            else:
+                with pa.ipc.open_file(self.path) as reader:
+                    for i in range(reader.num_record_batches):
+                        table = pa.Table.from_batches([reader.get_batch(i)]).select(columns)
+                        for start in range(0, len(table), rows):
+                            yield table.slice(start, rows)
+
+    # -- CSV -----------------------------------------------------------------------------------
+
+    def _csv_schema(self) -> pa.Schema:
+        """Find the types of the columns, reading all rows where the first do not tell.
+
+        Whole numbers written with leading zeros are labels, as 001 and 1 are two.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.csv
+
+        with self._csv_reader({}) as reader:
+            first = reader.schema
+        types = {}
+        for name, dtype in zip(first.names, first.types, strict=True):
+            if pa.types.is_temporal(dtype):
+                types[name] = pa.string()
+            elif pa.types.is_null(dtype):
+                types[name] = pa.float64()
+            else:
+                types[name] = dtype
+        numbers = [n for n, t in types.items() if pa.types.is_integer(t) or pa.types.is_floating(t)]
+        if not numbers:
+            return pa.schema(list(types.items()))
+        for batch in self._csv_batches(dict.fromkeys(numbers, pa.string())):
+            for name in numbers:
+                texts = batch.column(name)
+                if types[name] == pa.string() or texts.null_count == len(texts):
+                    continue
+                if pa.types.is_integer(types[name]):
+                    zeros = pc.match_substring_regex(texts, r"^\s*[+-]?0\d")
+                    if pc.any(zeros).as_py():
+                        types[name] = pa.string()
+                        continue
+                for wider in (types[name], pa.float64(), pa.string()):
+                    try:
+                        pc.cast(pc.utf8_trim_whitespace(texts), wider)
+                    except pa.ArrowInvalid:
+                        continue
+                    types[name] = wider
+                    break
+        return pa.schema([(name, types[name]) for name in first.names])
+
+    def _csv_reader(self, types: Mapping[str, pa.DataType]) -> Any:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        return csv.open_csv(
+            pa.input_stream(self.path, compression="detect"),
+            read_options=csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            convert_options=csv.ConvertOptions(
+                column_types=dict(types),
+                include_columns=list(types) or None,
+                strings_can_be_null=True,
+                true_values=["True", "TRUE", "true"],
+                false_values=["False", "FALSE", "false"],
+            ),
+        )
+
+    def _csv_batches(self, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+        with self._csv_reader(types) as reader:
+            yield from reader
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        import pyarrow as pa
+
+        try:
+            yield
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            if "UTF8" in str(error) or isinstance(error, UnicodeDecodeError):
+                raise DataError(f"{self.path} is not in UTF-8; convert it") from error
+            reason = " ".join(str(error).split())
+            raise DataError(f"{self.path} cannot be read: {reason}") from error
+
+
+def is_path(data: object) -> bool:
+    """Tell whether data are given as the path of a file."""
+    return isinstance(data, str | os.PathLike)
