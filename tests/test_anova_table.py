@@ -27,6 +27,7 @@ class Model:
     df: int
     data_name: str | None = None
     ml_deviance: float | None = None
+    objective_error: float = 0.0
 
     @property
     def reml(self):
@@ -61,7 +62,8 @@ def model(deviance, groupings, X=None, *, n=60, y=None, weights=None, offset=Non
     """A stand-in; X is the intercept unless given."""
     X = np.ones((n, 1)) if X is None else X
     y = np.random.default_rng(1).normal(size=len(X)) if y is None else y
-    design = SimpleNamespace(y=y, weights=weights, offset=offset, groupings=tuple(groupings))
+    rows = SimpleNamespace(y=y, weights=weights, offset=offset, groupings=tuple(groupings))
+    design = SimpleNamespace(y=y, in_memory=lambda: rows)
     df = X.shape[1] + len(groupings) + 1
     more = {"formula": "y ~ ...", **more}
     return Model(X=X, design=design, deviance=deviance, df=df, **more)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixedmodels import _core
+from mixedmodels.design import Design, Outline
 from mixedmodels.errors import (
     DataError,
     GroupingError,
@@ -15,11 +16,10 @@ from mixedmodels.errors import (
     ResponseError,
     warn,
 )
+from mixedmodels.row_sums import row_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from mixedmodels.design import Design
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,7 +77,8 @@ class CrossProducts:
         ResponseError
             If the fixed effects leave nothing of it, or its squares are not numbers.
         """
-        return CrossProducts(self.structure, _sums(self.structure, y, name), self.labels)
+        sums = _checked(self.structure.cross_products(y), name)
+        return CrossProducts(self.structure, sums, self.labels)
 
     def __repr__(self) -> str:
         terms = ", ".join(
@@ -87,13 +88,13 @@ class CrossProducts:
         return f"CrossProducts of {self.n} rows: {terms}; {cells} cells; rank of X {self.rank}"
 
 
-def cross_products(design: Design) -> CrossProducts:
+def cross_products(design: Outline) -> CrossProducts:
     """Sum the rows of a design.
 
     Parameters
     ----------
-    design : Design
-        Response, model matrix and grouping factors.
+    design : Outline
+        Response, model matrix and grouping factors, in memory or in a file.
 
     Returns
     -------
@@ -104,16 +105,24 @@ def cross_products(design: Design) -> CrossProducts:
     RankDeficientWarning
         If columns of X are linear combinations of those before them; they are left out.
     """
-    structure = _core.Structure(
-        [g.codes for g in design.groupings],
-        [g.nlevels for g in design.groupings],
-        design.X,
-        design.weights,
-    )
-    for j in structure.dropped:
+    if isinstance(design, Design):
+        structure = _core.Structure(
+            [g.codes for g in design.groupings],
+            [g.nlevels for g in design.groupings],
+            design.X,
+            design.weights,
+        )
+        X = design.X
         with np.errstate(over="ignore", under="ignore"):
-            squares = float(np.square(design.X[:, j]).sum())
-        if not np.isfinite(squares) or (squares < 1e-290 and np.any(design.X[:, j])):
+            squares = {j: float(np.square(X[:, j]).sum()) for j in structure.dropped}
+        lost = [j for j, v in squares.items() if v < 1e-290 and np.any(X[:, j])]
+        sums = None
+    else:
+        structure, sums, lengths = row_sums(design)
+        squares = {j: float(lengths[j]) for j in structure.dropped}
+        lost = [j for j, v in squares.items() if 0.0 < v < 1e-290]
+    for j, square in squares.items():
+        if not np.isfinite(square) or j in lost:
             raise DataError(
                 f"the squares of {design.names[j]} are beyond what numbers can hold; "
                 "change its units"
@@ -136,13 +145,15 @@ def cross_products(design: Design) -> CrossProducts:
                 "between its levels is left to estimate a variance from; leave out the term or "
                 "some of the fixed effects"
             )
-    response = design.y if design.offset is None else design.y - design.offset
-    sums = _sums(structure, np.ascontiguousarray(response), design.response_name)
-    return CrossProducts(structure, sums, tuple(g.label for g in design.groupings))
+    if isinstance(design, Design):
+        response = design.y if design.offset is None else design.y - design.offset
+        sums = structure.cross_products(np.ascontiguousarray(response))
+    assert sums is not None
+    checked = _checked(sums, design.response_name)
+    return CrossProducts(structure, checked, tuple(g.label for g in design.groupings))
 
 
-def _sums(structure: _core.Structure, y: NDArray[np.float64], name: str) -> _core.CrossProducts:
-    sums = structure.cross_products(y)
+def _checked(sums: _core.CrossProducts, name: str) -> _core.CrossProducts:
     if not 1e-290 < sums.yty_total < 1e290:
         raise ResponseError(
             f"the sum of squares of {name} is {sums.yty_total:.0e}, and its products with others "

@@ -72,12 +72,11 @@ class Outline(ABC):
     response_name: str
     data_name: str | None
 
-    @property
-    @abstractmethod
-    def n(self) -> int:
-        """The number of rows used."""
-
     if TYPE_CHECKING:
+
+        @property
+        def n(self) -> int:
+            """The number of rows used."""
 
         @property
         def data(self) -> Any:
@@ -88,8 +87,18 @@ class Outline(ABC):
             """The labels of the rows used."""
 
     @abstractmethod
-    def pieces(self) -> Iterator[Design]:
-        """Yield the rows, piece by piece, each a design of the same model."""
+    def pieces(self, *, all_columns: bool = False) -> Iterator[Design]:
+        """Yield the rows, piece by piece, each a design of the same model.
+
+        Parameters
+        ----------
+        all_columns : bool, default False
+            Whether `data` of the pieces should have all columns, or those that the model reads.
+        """
+
+    @abstractmethod
+    def few(self) -> Design:
+        """Return a design of some rows from all parts of the data."""
 
     @abstractmethod
     def in_memory(self) -> Design:
@@ -181,9 +190,13 @@ class Design(Outline):
         """The number of rows used."""
         return self.y.size
 
-    def pieces(self) -> Iterator[Design]:
+    def pieces(self, *, all_columns: bool = False) -> Iterator[Design]:
         """Yield the design itself."""
         yield self
+
+    def few(self) -> Design:
+        """Return the design itself."""
+        return self
 
     def in_memory(self) -> Design:
         """Return the design itself."""
@@ -244,11 +257,7 @@ def build_design(
     """
     if not isinstance(formula, Formula):
         formula = Formula.parse(formula)
-    if missing not in ("drop", "error"):
-        raise ArgumentError(f"missing must be 'drop' or 'error', not {missing!r}")
-    context = {} if context is None else context
-    if not isinstance(context, Mapping) or not all(isinstance(key, str) for key in context):
-        raise ArgumentTypeError("context must be a dict from names to functions")
+    context = checked_context(missing, context)
     columns = Columns(data)
     if formula.has_dot:
         roles = [name for name in (weights, offset) if isinstance(name, str)]
@@ -258,7 +267,7 @@ def build_design(
         raise DataError("the data have no rows")
 
     scope = Scope(columns, formula.text, context)
-    response = _response(formula, scope)
+    response = numeric_response(formula, scope)
     used = {v for term in formula.fixed.terms for v in term}
     values = {v: evaluate(formula.fixed.variables[v], scope) for v in sorted(used)}
     offsets = [formula_offset(formula, scope), _vector(offset, "offset", columns)]
@@ -285,8 +294,8 @@ def build_design(
         X=X,
         names=spec.names,
         groupings=groupings,
-        weights=_weights(prior, rows),
-        offset=_offset([part for part in offsets if part is not None], columns, rows),
+        weights=None if prior is None else positive_weights(prior, rows),
+        offset=combined_offset([part for part in offsets if part is not None], columns, rows),
         rows=rows,
         n_total=columns.n,
         index=columns.index if rows is None else columns.index[rows],
@@ -295,6 +304,16 @@ def build_design(
         data_name=_data_name(data),
         data=_kept(data),
     )
+
+
+def checked_context(missing: str, context: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Check two arguments, and return the context, empty by default."""
+    if missing not in ("drop", "error"):
+        raise ArgumentError(f"missing must be 'drop' or 'error', not {missing!r}")
+    context = {} if context is None else context
+    if not isinstance(context, Mapping) or not all(isinstance(key, str) for key in context):
+        raise ArgumentTypeError("context must be a dict from names to functions")
+    return context
 
 
 # -- rows ------------------------------------------------------------------------------------
@@ -308,13 +327,25 @@ def _rows(formula: Formula, columns: Columns, missing: str) -> Rows:
     for node in walk(formula.response):
         if isinstance(node, Name) and node.text in masks and masks[node.text].all():
             raise ResponseError(f"all values of the response {node.text} are missing")
-    counts = ", ".join(f"{name} ({mask.sum()})" for name, mask in masks.items())
+    counts = {name: int(mask.sum()) for name, mask in masks.items()}
     if missing == "error":
-        raise DataError(f"values are missing in {counts}; missing='drop' leaves these rows out")
+        raise missing_values(counts)
     rows = np.flatnonzero(~reduce(or_, masks.values()))
     if not rows.size:
-        raise DataError(f"no row is without missing values; they are missing in {counts}")
+        raise no_complete_row(counts)
     return rows
+
+
+def missing_values(counts: Mapping[str, int]) -> DataError:
+    """Make the error for missing values that were not to be dropped, from their counts."""
+    where = ", ".join(f"{name} ({count})" for name, count in counts.items())
+    return DataError(f"values are missing in {where}; missing='drop' leaves these rows out")
+
+
+def no_complete_row(counts: Mapping[str, int]) -> DataError:
+    """Make the error for data of which no row can be used."""
+    where = ", ".join(f"{name} ({count})" for name, count in counts.items())
+    return DataError(f"no row is without missing values; they are missing in {where}")
 
 
 def _vector(values: ArrayLike | str | None, role: str, columns: Columns) -> Floats | None:
@@ -345,9 +376,8 @@ def _vector(values: ArrayLike | str | None, role: str, columns: Columns) -> Floa
     return vector.copy()
 
 
-def _weights(weights: Floats | None, rows: Rows) -> Floats | None:
-    if weights is None:
-        return None
+def positive_weights(weights: Floats, rows: Rows) -> Floats:
+    """Reduce prior weights to the rows used, and check them."""
     weights = weights if rows is None else weights[rows]
     bad = ~((weights > 0) & np.isfinite(weights))
     if bad.any():
@@ -365,7 +395,8 @@ def _weights(weights: Floats | None, rows: Rows) -> Floats | None:
     return weights
 
 
-def _offset(parts: list[Floats], columns: Columns, rows: Rows) -> Floats | None:
+def combined_offset(parts: list[Floats], columns: Columns, rows: Rows) -> Floats | None:
+    """Add up offsets in the rows used, and check them."""
     if not parts:
         return None
     offset: Floats = sum(parts[1:], parts[0])
@@ -387,7 +418,8 @@ def _data_name(data: Any) -> str | None:
 # -- response --------------------------------------------------------------------------------
 
 
-def _response(formula: Formula, scope: Scope) -> Floats:
+def numeric_response(formula: Formula, scope: Scope) -> Floats:
+    """Evaluate the response, for all rows."""
     label = deparse(formula.response)
     try:
         value: Variable = evaluate(formula.response, scope)
@@ -404,4 +436,9 @@ def _check_response(response: Floats, label: str, columns: Columns, rows: Rows) 
     require_finite(response, f"the response {label}", columns, rows, ResponseError)
     y = response if rows is None else response[rows]
     if y.size > 1 and y.min() == y.max():
-        raise ResponseError(f"the response {label} is constant: it is {y[0] + 0:g} in every row")
+        raise constant_response(label, y[0])
+
+
+def constant_response(label: str, value: float) -> ResponseError:
+    """Make the error for a response without variation."""
+    return ResponseError(f"the response {label} is constant: it is {value + 0:g} in every row")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mixedmodels.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 #: Rows read at a time.
@@ -51,9 +52,7 @@ class File:
             raise ArgumentError(f"there is no file {path}")
         names = file.schema.names
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise DataError(
-                f"{path} has more than one column {twice[0]!r}; rename or remove one"
-            )
+            raise DataError(f"{path} has more than one column {twice[0]!r}; rename or remove one")
         return file
 
     @property
@@ -200,3 +199,71 @@ class File:
 def is_path(data: object) -> bool:
     """Tell whether data are given as the path of a file."""
     return isinstance(data, str | os.PathLike)
+
+
+def write_frames(frames: Iterable[pd.DataFrame], path: str | os.PathLike[str], source: Any) -> Path:
+    """Write frames one below the other into a file that is there whole or not at all.
+
+    Parameters
+    ----------
+    frames : iterable of DataFrame
+        With the same columns.
+    path : path
+        The file; the end of its name says what it is: ``.parquet``, ``.csv`` or ``.arrow``.
+    source : object
+        The data; if they are the path of a file, it is not written over.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ArgumentError
+        If the file cannot be written.
+    """
+    import pyarrow as pa
+
+    file = Path(path)
+    if file.suffix.lower() not in KINDS:
+        raise ArgumentError(f"{path} must be a file of one of the kinds {', '.join(KINDS)}")
+    if not file.absolute().parent.is_dir():
+        raise ArgumentError(f"the folder of {path} does not exist; create it first")
+    if file.is_dir():
+        raise ArgumentError(f"{path} is a folder; give the name of a file in it")
+    if is_path(source) and file.exists() and file.samefile(source):
+        raise ArgumentError(f"{path} holds the data; write to another file")
+    part = file.with_name(file.name + ".part")
+    writer: Any = None
+    try:
+        try:
+            for frame in frames:
+                table = pa.Table.from_pandas(frame, preserve_index=False)
+                if writer is None:
+                    writer = _writer(part, file.suffix.lower(), table.schema)
+                writer.write_table(
+                    table.cast(writer.schema) if hasattr(writer, "schema") else table
+                )
+        finally:
+            if writer is not None:
+                writer.close()
+        part.replace(file)
+    except OSError as error:
+        raise ArgumentError(f"{path} cannot be written: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return file
+
+
+def _writer(path: Path, kind: str, schema: pa.Schema) -> Any:
+    import pyarrow as pa
+
+    if kind == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.ParquetWriter(path, schema)
+    if kind == ".csv":
+        from pyarrow import csv
+
+        return csv.CSVWriter(path, schema)
+    return pa.ipc.new_file(str(path), schema)

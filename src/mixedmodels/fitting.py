@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from mixedmodels.cross_products import CrossProducts, cross_products
-from mixedmodels.design import build_design
+from mixedmodels.design import Outline, build_design
 from mixedmodels.display.naming import caller_name
 from mixedmodels.errors import ArgumentError, ConvergenceWarning, warn
 from mixedmodels.estimation.newton import Optimum, minimise
 from mixedmodels.estimation.plan import Plan, make_plan
 from mixedmodels.estimation.progress import Progress
+from mixedmodels.file_design import read_design
+from mixedmodels.files import is_path
 from mixedmodels.formula import Formula
 from mixedmodels.model import LinearMixedModel, Options
 
@@ -44,8 +46,9 @@ def lmer(
     ----------
     formula : str
         ``response ~ fixed effects + (1 | group) + …``, as in lme4.
-    data : data frame
-        pandas, polars, pyarrow, any frame that narwhals reads, or a dict of columns.
+    data : data frame or path
+        pandas, polars, pyarrow, any frame that narwhals reads, or a dict of columns; or the path
+        of a Parquet, CSV or Arrow file, which is read in batches and not kept in memory.
     reml : bool, default True
         Estimate by REML; by maximum likelihood if false.
     weights : array_like (n,) or column name, optional
@@ -96,6 +99,8 @@ def lmer(
         reml, weights, offset, missing, start, method, verbose, progress, seed, mc_error, context
     )
     model = fit(formula, data, options)
+    if is_path(data):
+        return model
     # A frame's own name is that of the data set it was taken from, in part perhaps.
     return replace(model, data_name=caller_name(data) or model.data_name)
 
@@ -132,15 +137,21 @@ def plan(
     >>> mm.plan("strength ~ 1 + (1 | batch) + (1 | sample)", pastes).dimension
     10
     """
-    design = build_design(
+    design = design_of(
         formula, data, weights=weights, offset=offset, missing=missing, context=context
     )
     return make_plan(cross_products(design), method)
 
 
+def design_of(formula: str | Formula, data: Any, **arguments: Any) -> Outline:
+    """Make the design of a formula and data: in memory, or in a file if `data` is its path."""
+    make = read_design if is_path(data) else build_design
+    return make(formula, data, **arguments)
+
+
 def fit(formula: str | Formula, data: Any, options: Options) -> LinearMixedModel:
     """Fit a model with all options given."""
-    design = build_design(
+    design = design_of(
         formula,
         data,
         weights=options.weights,

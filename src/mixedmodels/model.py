@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from mixedmodels import _core
 from mixedmodels.cross_products import CrossProducts, cross_products
-from mixedmodels.design import Design
+from mixedmodels.design import Design, Outline
 from mixedmodels.display.document import Document, Printed
 from mixedmodels.display.naming import caller_name
 from mixedmodels.display.summary import Coefficient, ModelSummary, VarianceComponent
@@ -25,6 +26,7 @@ from mixedmodels.errors import (
 )
 from mixedmodels.estimation.newton import Optimum, minimise
 from mixedmodels.estimation.plan import Plan, make_plan
+from mixedmodels.files import is_path, write_frames
 from mixedmodels.formula import Formula
 from mixedmodels.matrices import cholesky_factor, relative_factor, theta_of_levels, transposed_Z
 from mixedmodels.random_effects import ByFactor, RandomEffects
@@ -76,8 +78,8 @@ class LinearMixedModel(Printed):
 
     Attributes
     ----------
-    design : Design
-        Response, model matrix and grouping factors.
+    design : Outline
+        Response, model matrix and grouping factors; a `Design` where the rows are in memory.
     cross_products : CrossProducts
         Their sums, from which it was fitted.
     plan : Plan
@@ -92,7 +94,7 @@ class LinearMixedModel(Printed):
         Whether the response is that of a `refit` rather than the data's.
     """
 
-    design: Design
+    design: Outline
     cross_products: CrossProducts
     plan: Plan
     optimum: Optimum
@@ -135,12 +137,12 @@ class LinearMixedModel(Printed):
     @property
     def X(self) -> Floats:
         """Fixed-effects model matrix (n, p), redundant columns included."""
-        return self.design.X
+        return self.design.in_memory().X
 
     @cached_property
     def Zt(self) -> csr_array:
         """Z' (q, n), sparse: indicators of the levels, term after term."""
-        return transposed_Z(self.design)
+        return transposed_Z(self.design.in_memory())
 
     # -- the optimum -------------------------------------------------------------------------
 
@@ -168,6 +170,11 @@ class LinearMixedModel(Printed):
     def objective(self) -> float:
         """The criterion at the optimum: REML's, or the deviance −2 log L."""
         return self.optimum.objective
+
+    @property
+    def objective_error(self) -> float:
+        """Monte Carlo standard error of the criterion; 0 of an exact fit."""
+        return self.optimum.objective_error
 
     @property
     def loglik(self) -> float:
@@ -392,44 +399,78 @@ class LinearMixedModel(Printed):
     @cached_property
     def population_mean(self) -> Floats:
         """Xβ̂ + offset (n,): the mean response without the random effects."""
+        return _constant(np.concatenate([self.fixed_part(p) for p in self.design.pieces()]))
+
+    def fixed_part(self, piece: Design) -> Floats:
+        """Xβ̂ + offset of some rows."""
         kept = self.cross_products.structure.kept
-        X = self.X if len(kept) == self.X.shape[1] else self.X[:, kept]
-        eta = X @ self.beta
-        return _constant(eta if self.design.offset is None else eta + self.design.offset)
+        X = piece.X if len(kept) == piece.X.shape[1] else piece.X[:, kept]
+        eta: Floats = X @ self.beta
+        return eta if piece.offset is None else eta + piece.offset
 
-    @cached_property
-    def _fitted(self) -> Floats:
-        eta = self.population_mean.copy()
+    def random_part(self, piece: Design) -> Floats:
+        """Zb̂ of some rows."""
+        total = np.zeros(piece.n)
         stop = 0
-        for g in self.design.groupings:
+        for g in piece.groupings:
             start, stop = stop, stop + g.nlevels
-            eta += self.b[start:stop][g.codes]
-        return eta
+            total += self.b[start:stop][g.codes]
+        return total
 
-    def _by_row(self, values: Floats, name: str) -> pd.Series:
-        import pandas as pd
+    @overload
+    def fitted(self) -> pd.Series: ...
 
-        return pd.Series(values.copy(), index=self.design.index, name=name)
+    @overload
+    def fitted(self, *, to: str | Path) -> Path: ...
 
-    def fitted(self) -> pd.Series:
+    def fitted(self, *, to: str | Path | None = None) -> pd.Series | Path:
         """Conditional means of the response, Xβ̂ + Zb̂ + offset.
 
+        Parameters
+        ----------
+        to : path, optional
+            A Parquet, CSV or Arrow file to write them to, batch by batch.
+
         Returns
         -------
         Series (n,)
-            By row used, with the labels of the data's rows.
+            By row used, with the labels of the data's rows; or the path of the file.
         """
-        return self._by_row(self._fitted, "fitted")
+        return self._by_row("fitted", lambda p: self.fixed_part(p) + self.random_part(p), to)
 
-    def residuals(self) -> pd.Series:
+    @overload
+    def residuals(self) -> pd.Series: ...
+
+    @overload
+    def residuals(self, *, to: str | Path) -> Path: ...
+
+    def residuals(self, *, to: str | Path | None = None) -> pd.Series | Path:
         """Response minus fitted values.
 
+        Parameters
+        ----------
+        to : path, optional
+            A Parquet, CSV or Arrow file to write them to, batch by batch.
+
         Returns
         -------
         Series (n,)
-            By row used, with the labels of the data's rows.
+            By row used, with the labels of the data's rows; or the path of the file.
         """
-        return self._by_row(self.design.y - self._fitted, "residual")
+        return self._by_row(
+            "residual", lambda p: p.y - (self.fixed_part(p) + self.random_part(p)), to
+        )
+
+    def _by_row(
+        self, name: str, values: Callable[[Design], Floats], to: str | Path | None
+    ) -> pd.Series | Path:
+        import pandas as pd
+
+        pieces = (pd.Series(values(p), index=p.index, name=name) for p in self.design.pieces())
+        if to is None:
+            return pd.concat(list(pieces))
+        frames = (piece.rename_axis("row").reset_index() for piece in pieces)
+        return write_frames(frames, to, self.design.data)
 
     def predict(
         self,
@@ -536,7 +577,8 @@ class LinearMixedModel(Printed):
         new = self.formula if formula is None else self.formula.update(str(formula))
         model = fit(new, self.design.data if data is None else data, options)
         if data is not None:
-            return replace(model, data_name=caller_name(data) or model.data_name)
+            name = None if is_path(data) else caller_name(data)
+            return replace(model, data_name=name or model.data_name)
         model = replace(model, data_name=self.data_name)
         if not self.refitted:
             return model
@@ -547,7 +589,7 @@ class LinearMixedModel(Printed):
                 "the model was refitted to another response, which this update cannot keep; "
                 "pass the data with that response"
             )
-        return model.refit(self.design.y)
+        return model.refit(self.design.in_memory().y)
 
     def refit(self, y: ArrayLike) -> LinearMixedModel:
         """Fit the same model to another response.
@@ -595,9 +637,11 @@ class LinearMixedModel(Printed):
             raise ResponseError(f"the new response is {response[bad]} at position {bad}")
         if response.min() == response.max():
             raise ResponseError(f"the new response is constant: all values are {response[0]}")
-        design = replace(self.design, y=response)
+        rows = self.design.in_memory()
+        sums = self.cross_products if rows is self.design else cross_products(rows)
+        design = replace(rows, y=response)
         shifted = response if design.offset is None else response - design.offset
-        sums = self.cross_products.with_response(shifted, "the new response")
+        sums = sums.with_response(shifted, "the new response")
         optimum = minimise(sums, self.plan, self.reml)
         return LinearMixedModel(
             design, sums, self.plan, optimum, self.options, self.data_name, refitted=True
@@ -617,11 +661,33 @@ class LinearMixedModel(Printed):
 
         return glance(self)
 
-    def augment(self) -> pd.DataFrame:
-        """Return the rows used of the data, with .fitted, .resid and .fixed."""
-        from mixedmodels.display.broom import augment
+    @overload
+    def augment(self) -> pd.DataFrame: ...
 
-        return augment(self)
+    @overload
+    def augment(self, *, to: str | Path) -> Path: ...
+
+    def augment(self, *, to: str | Path | None = None) -> pd.DataFrame | Path:
+        """Return the rows used of the data, with .fitted, .resid and .fixed.
+
+        Parameters
+        ----------
+        to : path, optional
+            A Parquet, CSV or Arrow file to write them to, batch by batch.
+
+        Returns
+        -------
+        DataFrame
+            Or the path of the file.
+        """
+        import pandas as pd
+
+        from mixedmodels.display.broom import augmented
+
+        pieces = (augmented(self, piece) for piece in self.design.pieces(all_columns=True))
+        if to is None:
+            return pd.concat(list(pieces))
+        return write_frames(pieces, to, self.design.data)
 
     # -- printed form ------------------------------------------------------------------------
 
@@ -667,7 +733,7 @@ def _constant(values: Floats) -> Floats:
 
 
 def _rebuild(
-    design: Design,
+    design: Outline,
     options: Options,
     optimum: Optimum,
     data_name: str | None,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mixedmodels.grouping import Grouping
+    from mixedmodels.grouping import GroupingFactor
 
 # Printed levels of each factor; the rest is counted.
 SHOWN_LEVELS = 30
@@ -76,7 +76,7 @@ class RandomEffects(ByFactor):
 
     Parameters
     ----------
-    groupings : tuple of Grouping
+    groupings : tuple of GroupingFactor
         The grouping factors.
     b : ndarray (q,)
         Conditional means.
@@ -86,7 +86,7 @@ class RandomEffects(ByFactor):
 
     def __init__(
         self,
-        groupings: tuple[Grouping, ...],
+        groupings: tuple[GroupingFactor, ...],
         b: NDArray[np.float64],
         condsd: Callable[[], NDArray[np.float64]],
     ) -> None:

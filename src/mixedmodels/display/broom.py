@@ -11,6 +11,7 @@ from mixedmodels.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mixedmodels.design import Design
     from mixedmodels.model import LinearMixedModel
 
 
@@ -56,18 +57,14 @@ def glance(model: LinearMixedModel) -> pd.DataFrame:
     )
 
 
-def augment(model: LinearMixedModel) -> pd.DataFrame:
-    """Return the rows used of the data, with fitted values and residuals."""
-    frame = model.design.kept_data()
+def augmented(model: LinearMixedModel, piece: Design) -> pd.DataFrame:
+    """Return the rows of a piece of the data, with fitted values and residuals."""
+    frame = piece.kept_data()
     taken = [name for name in (".fitted", ".resid", ".fixed") if name in frame.columns]
     if taken:
         raise DataError(f"the data have a column {taken[0]} already; rename it")
     if model.refitted:
-        frame = frame.assign(**{model.design.response_name: model.design.y})
-    return frame.assign(
-        **{
-            ".fitted": model.fitted().to_numpy(),
-            ".resid": model.residuals().to_numpy(),
-            ".fixed": model.predict(random=False).to_numpy(),
-        }
-    )
+        frame = frame.assign(**{piece.response_name: piece.y})
+    fixed = model.fixed_part(piece)
+    fitted = fixed + model.random_part(piece)
+    return frame.assign(**{".fitted": fitted, ".resid": piece.y - fitted, ".fixed": fixed})

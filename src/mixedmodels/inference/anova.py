@@ -47,6 +47,10 @@ class _Grouping(Protocol):
 
 
 class _Design(Protocol):
+    def in_memory(self) -> _Rows: ...
+
+
+class _Rows(Protocol):
     @property
     def y(self) -> _FloatArray: ...
     @property
@@ -80,6 +84,8 @@ class ComparableModel(Protocol):
     def deviance(self) -> float: ...
     @property
     def X(self) -> _FloatArray: ...
+    @property
+    def objective_error(self) -> float: ...
     @property
     def design(self) -> _Design: ...
     def update(self, *, reml: bool) -> ComparableModel: ...
@@ -273,6 +279,8 @@ def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> Anova
             notes.append(f"{above.name} is not nested in {name}: no test, compare AIC or BIC")
         elif row.relation == "same model":
             notes.append(f"{above.name} and {name} are the same model: no test")
+    if any(model.objective_error for _, model in fits):
+        notes += _monte_carlo_notes(fits, rows)
     data_names = dict.fromkeys(m.data_name for _, m in named if m.data_name is not None)
     return AnovaTable(tuple(rows), ", ".join(data_names) or None, tuple(notes))
 
@@ -294,7 +302,7 @@ def _check_same_data(first: ComparableModel, model: ComparableModel, a: str, b: 
             f"{a} was fitted to {first.nobs} rows and {b} to {model.nobs}; drop the rows with "
             "missing values in any of their columns and fit both models to the rest"
         )
-    if not np.array_equal(first.design.y, model.design.y):
+    if not np.array_equal(first.design.in_memory().y, model.design.in_memory().y):
         raise ComparisonError(
             f"{a} and {b} have different responses, or the same in different rows; "
             "fit both models to the same response and the same rows"
@@ -306,12 +314,12 @@ def _check_same_data(first: ComparableModel, model: ComparableModel, a: str, b: 
 
 
 def _weights(model: ComparableModel) -> _FloatArray:
-    weights = model.design.weights
+    weights = model.design.in_memory().weights
     return np.ones(model.nobs) if weights is None else weights
 
 
 def _offset(model: ComparableModel) -> _FloatArray:
-    offset = model.design.offset
+    offset = model.design.in_memory().offset
     return np.zeros(model.nobs) if offset is None else offset
 
 
@@ -336,6 +344,28 @@ def _tested(row: AnovaRow, above: AnovaRow, relation: Relation) -> AnovaRow:
     # Two optima can differ by rounding in the wrong direction, never by more.
     chisq = max(0.0, 2 * (row.loglik - above.loglik))
     return replace(row, chisq=chisq, p_value=float(chdtrc(row.df - above.df, chisq)))
+
+
+def _monte_carlo_notes(
+    fits: Sequence[tuple[str, ComparableModel]], rows: Sequence[AnovaRow]
+) -> list[str]:
+    """Say how far log-likelihoods estimated by Monte Carlo leave a test open."""
+    from scipy.special import chdtrc
+
+    notes = []
+    for (_, small), (name, large), row in zip(fits, fits[1:], rows[1:], strict=False):
+        error = math.hypot(small.objective_error, large.objective_error)
+        if row.chi_df is None or math.isnan(row.chisq) or not error:
+            continue
+        low, high = (
+            float(chdtrc(row.chi_df, max(0.0, row.chisq + shift * error))) for shift in (2, -2)
+        )
+        notes.append(
+            f"{name}: Chisq rests on log-likelihoods estimated by Monte Carlo, with a standard "
+            f"error of {error:.2g}; within two of these Pr(>Chisq) is {low:.2g} to {high:.2g}. "
+            "method='hybrid' makes it exact, if a factor goes into memory"
+        )
+    return notes
 
 
 def _relation(small: ComparableModel, large: ComparableModel) -> Relation:
@@ -365,9 +395,9 @@ def _groups(large: ComparableModel, small: ComparableModel) -> bool:
     return all(
         any(
             _is_finer(theirs.codes, ours.codes) and _is_finer(ours.codes, theirs.codes)
-            for theirs in large.design.groupings
+            for theirs in large.design.in_memory().groupings
         )
-        for ours in small.design.groupings
+        for ours in small.design.in_memory().groupings
     )
 
 
