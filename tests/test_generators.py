@@ -8,10 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 from benchmarks.generators import DESIGNS, Table, grades, ratings, worker_firm
 from benchmarks.generators import achievement as draw_achievement
-from benchmarks.generators.achievement import FIXED
 from benchmarks.generators.draws import counts, cover, draw_within
 from benchmarks.generators.table import Coded
+from benchmarks.large.models import LARGE, LargeModel
 
+import mixedmodels as mm
 from mixedmodels.design import build_design
 
 #: Levels of the grouping factors at a hundredth of the size, and the rows.
@@ -22,6 +23,13 @@ SMALL = {
     "worker_firm": ({"worker": 14_000, "firm": 1_000}, 84_000),
     "nested": ({"a": 100, "b": 1_000, "c": 10_000}, 100_000),
 }
+
+
+@pytest.mark.parametrize("model", LARGE.values(), ids=LARGE)
+def test_the_models_read_columns_that_the_designs_have(model: LargeModel) -> None:
+    frame = pa.concat_tables(DESIGNS[model.design](scale=0.01).batches()).to_pandas()
+    assert mm.plan(model.formula, frame).dimension > 0
+    assert {model.response, *model.groups} <= set(frame.columns)
 
 
 def codes(table: Table, name: str) -> np.ndarray:
@@ -114,8 +122,7 @@ def test_students_move_and_the_fixed_effects_have_29_columns() -> None:
     assert set(np.diff(year[order])[same]) == {1}
     assert set(np.diff(grade[order])[same]) == {1}
     frame = pa.concat_tables(table.batches()).to_pandas()
-    formula = f"score ~ {FIXED} + (1 | student) + (1 | teacher)"
-    X = build_design(formula, frame).X
+    X = build_design(LARGE["achievement"].formula, frame).X
     assert X.shape[1] == np.linalg.matrix_rank(X) == 29
     # A school is told by its share of poverty.
     poverty = np.asarray(table.columns["poverty"])[order]

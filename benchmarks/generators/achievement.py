@@ -41,11 +41,6 @@ STUDENT_FACTORS = {
     "special": (("no", "yes"), (0.88, 0.12), (0.0, -0.6)),
 }
 URBANICITY = ("city", "rural", "suburb", "town")
-#: The fixed effects that the columns are made for: 29 columns with the intercept.
-FIXED = (
-    "year + grade + sex + ethnicity + lunch + learner + special + absences + poverty + class_size"
-    " + urbanicity + lunch:poverty + sex:learner + sex:special"
-)
 
 
 def achievement(
@@ -56,7 +51,7 @@ def achievement(
     scale: float = 1.0,
     seed: int = 1,
 ) -> Table:
-    """Draw `score` by `student`, `teacher` and the columns of `FIXED`, a row a student and year."""
+    """Draw `score` by `student`, `teacher`, `year` and covariates of all these, a row a test."""
     random = np.random.default_rng(seed)
     rows, students, teachers = scaled(scale, rows, students, teachers)
     schools = max(1, teachers // TEACHERS_A_SCHOOL)

@@ -45,8 +45,8 @@ def main() -> int:
     )
     limits = Limits(arguments.limit, int(arguments.gigabytes * 1e9))
     sizes = {} if arguments.scale == 1 else {"scale": arguments.scale}
-    kept = RESULTS / f"large-{now:%Y-%m-%d-%H%M}.json"
-    RESULTS.mkdir(exist_ok=True)
+    folder = results_folder(arguments.scale)
+    kept = folder / f"large-{now:%Y-%m-%d-%H%M}.json"
     for name in arguments.models:
         model = LARGE[name]
         tell(f"{name}: data")
@@ -58,10 +58,17 @@ def main() -> int:
 
     text = report(results)
     print(text)
-    if set(arguments.models) == set(LARGE) and arguments.scale == 1:
-        (RESULTS / "large.md").write_text(text)
-    tell(f"kept in benchmarks/results/{kept.name}")
+    if set(arguments.models) == set(LARGE):
+        (folder / "large.md").write_text(text)
+    tell(f"kept in benchmarks/{folder.name}/{kept.name}")
     return 0
+
+
+def results_folder(scale: float) -> Path:
+    """Keep what is measured at full size apart from what was only tried."""
+    folder = RESULTS if scale == 1 else DATA
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _arguments() -> argparse.Namespace:

@@ -44,7 +44,7 @@ class Run:
     task: Task
     limit: float
     stages: list[dict[str, Any]] = field(default_factory=list)
-    megabytes: float = 0.0
+    megabytes: float = 0.0  # the peak of the process
     over_limit: bool = False
     ending: str | None = None
 
@@ -56,6 +56,12 @@ class Run:
         """From the file to the printed summary with all conditional means."""
         done = self.stage("done")
         return None if done is None else float(done["at"])
+
+    @property
+    def peak(self) -> float:
+        """Peak memory in MB until the summary was printed, or the end came."""
+        done = self.stage("done") or {}
+        return float(done.get("megabytes", self.megabytes))
 
     @property
     def evaluation(self) -> float | None:
@@ -108,7 +114,9 @@ def race(
         found = run(program, model, path, "fit", patient)
         tell(f"{model.name}, {program}: {outcome(found)}")
         runs.append(found)
-        if found.seconds is None and program != OURS:
+        if program == OURS:
+            runs.append(run(program, model, path, "parts", limits))
+        elif found.seconds is None:
             runs.append(run(program, model, path, "evaluation", limits))
             tell(f"{model.name}, {program}, the criterion: {outcome(runs[-1])}")
     return runs
@@ -116,10 +124,10 @@ def race(
 
 def outcome(found: Run) -> str:
     if found.seconds is not None:
-        return f"{found.seconds:.1f} s, {found.megabytes:,.0f} MB"
+        return f"{found.seconds:.1f} s, {found.peak:,.0f} MB"
     if found.evaluation is not None:
-        return f"{found.evaluation:.1f} s an evaluation, {found.megabytes:,.0f} MB"
-    return f"{found.ending}; {found.reached}; {found.megabytes:,.0f} MB"
+        return f"{found.evaluation:.1f} s an evaluation, {found.peak:,.0f} MB"
+    return f"{found.ending}; {found.reached}; {found.peak:,.0f} MB"
 
 
 def _covariates(model: LargeModel) -> list[str]:

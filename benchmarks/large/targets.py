@@ -44,7 +44,7 @@ def memory_within(model: LargeModel, limit: float) -> Target:
         run = fit_of(runs, OURS, model.name)
         if run is None:
             return None
-        return Outcome(f"{megabytes(run.megabytes)} MB", run.megabytes <= limit)
+        return Outcome(f"{megabytes(run.peak)} MB", run.peak <= limit)
 
     return Target(f"{model.name}: peak memory", f"≤ {megabytes(limit)} MB", outcome)
 
