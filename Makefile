@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CORE := $(wildcard src/core/*.cpp src/core/*.hpp) CMakeLists.txt pyproject.toml
 CORE_SOURCES := $(wildcard src/core/*.cpp src/core/*.hpp)
 
-.PHONY: demo test test-slow lint format bench sanitize docs clean
+.PHONY: demo test test-slow lint format bench bench-large sanitize docs clean
 
 $(VENV)/installed: $(CORE)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -44,6 +44,11 @@ benchmarks/.venv/installed: $(CORE) $(wildcard src/mixedmodels/*.py src/mixedmod
 
 bench: benchmarks/.venv/installed
 	benchmarks/.venv/bin/python -m benchmarks
+
+# Takes hours: the rivals have minutes for each model. `--limit SECONDS` in LARGE makes them fewer.
+bench-large: benchmarks/.venv/installed
+	benchmarks/.venv/bin/python -m benchmarks.large $(LARGE)
+	benchmarks/.venv/bin/python -m benchmarks.large.growth
 
 # The tests of the numbers, on a core built with the address and undefined-behaviour sanitisers.
 .venv-sanitize/installed: $(CORE)

@@ -77,13 +77,13 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--models", type=_names(MODELS), default=list(MODELS), metavar="NAME,…")
-    parser.add_argument("--systems", type=_names(SYSTEMS), default=list(SYSTEMS), metavar="NAME,…")
+    parser.add_argument("--models", type=names(MODELS), default=list(MODELS), metavar="NAME,…")
+    parser.add_argument("--systems", type=names(SYSTEMS), default=list(SYSTEMS), metavar="NAME,…")
     parser.add_argument("--quick", action="store_true", help="few repetitions, a short limit")
     return parser.parse_args()
 
 
-def _names(known: Iterable[str]) -> Callable[[str], list[str]]:
+def names(known: Iterable[str]) -> Callable[[str], list[str]]:
     """Read names that are known, with commas between them."""
 
     def read(text: str) -> list[str]:

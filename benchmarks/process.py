@@ -8,7 +8,7 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 
@@ -81,13 +81,17 @@ class Worker:
         raise WorkerError(self._last_words())
 
     def _last_words(self) -> str:
-        """Find the line that tells most in what a dying worker wrote: an error, else the last."""
         self._errors.seek(0)
-        lines = [line.strip() for line in self._errors if line.strip()] or ["it wrote nothing"]
-        telling = [
-            line
-            for line in lines
-            if ("rror" in line or "failed" in line) and not re.match(r"\d+: |at |File ", line)
-        ]
-        without_folders = re.sub(r"\S*/", "", (telling or lines)[-1])
-        return f"ended without an answer: {without_folders[:200]}"
+        return f"ended without an answer: {last_words(self._errors)}"
+
+
+def last_words(written: Iterable[str]) -> str:
+    """Find the line that tells most in what a dying worker wrote: an error, else the last."""
+    lines = [line.strip() for line in written if line.strip()] or ["it wrote nothing"]
+    telling = [
+        line
+        for line in lines
+        if ("rror" in line or "failed" in line) and not re.match(r"\d+: |at |File ", line)
+    ]
+    without_folders = re.sub(r"\S*/", "", (telling or lines)[-1])
+    return without_folders[:200]
