@@ -104,11 +104,11 @@ void IterativeEvaluation::precondition_transposed(Block& x) const {
         }
 }
 
-// The traces of P^-1 in the place of S^-1: of diag(I, 0) + [-S_dE; I] (C'C)^-1 [-S_dE; I]'.
-void IterativeEvaluation::known_traces(std::vector<double>& h) const {
+// Rows of [-S_dE; I] C^-1: P^-1 = diag(I, 0) + [-S_dE; I] (C'C)^-1 [-S_dE; I]', so that what is
+// known of P^-1_cc is 1 (or 0, on the border) plus a row's square.
+std::vector<double> IterativeEvaluation::known_rows() const {
     const bool bordered = C_.rows > 0;
     const size_t m = bordered ? border_ : 0, rest = q2_ - m;
-    // Rows of [-S_dE; I] C^-1, so that what is known of P^-1_cc is 1 (or 0) plus a row's square.
     std::vector<double> rows(q2_ * m, 0.0);
     parallel_for(bordered ? (q2_ + stretch - 1) / stretch : 0, [&](size_t part) {
         const size_t last = std::min(q2_, (part + 1) * stretch);
@@ -125,6 +125,29 @@ void IterativeEvaluation::known_traces(std::vector<double>& h) const {
             }
         }
     });
+    return rows;
+}
+
+// a' P^-1 a for the cells a of a leading level; `work` has as many values as the border has levels.
+double IterativeEvaluation::known_form(size_t j, const std::vector<double>& rows,
+                                       std::vector<double>& work) const {
+    const size_t m = work.size(), rest = q2_ - m;
+    std::fill(work.begin(), work.end(), 0.0);
+    double own = 0.0;
+    for (auto e = N_.leading.start[j]; e < N_.leading.start[j + 1]; ++e) {
+        const auto c = static_cast<size_t>(N_.leading.index[e]);
+        const double v = scale_[c] * N_.leading.value[e];
+        if (c < rest) own += v * v;
+        const double* row = rows.data() + c * m;
+        for (size_t i = 0; i < m; ++i) work[i] += v * row[i];
+    }
+    return own + dot(work.data(), work.data(), m);
+}
+
+// The traces of P^-1 in the place of S^-1.
+void IterativeEvaluation::known_traces(std::vector<double>& h) const {
+    const size_t m = C_.rows, rest = q2_ - m;
+    const std::vector<double> rows = known_rows();
     std::vector<double> trace(k_, 0.0);
     for (size_t c = 0; c < q2_; ++c) {
         const double* row = rows.data() + c * m;
@@ -135,20 +158,10 @@ void IterativeEvaluation::known_traces(std::vector<double>& h) const {
         h[t] += (static_cast<double>(N_.levels[t]) - trace[t]) / gamma_[t];
     std::vector<double> sums(shares, 0.0);
     parallel_for(shares, [&](size_t share) {
-        std::vector<double> t(m);
+        std::vector<double> work(m);
         double sum = 0.0;
-        for (size_t j = parts_[share]; j < parts_[share + 1]; ++j) {
-            std::fill(t.begin(), t.end(), 0.0);
-            double own = 0.0;
-            for (auto e = N_.leading.start[j]; e < N_.leading.start[j + 1]; ++e) {
-                const auto c = static_cast<size_t>(N_.leading.index[e]);
-                const double v = scale_[c] * N_.leading.value[e];
-                if (c < rest) own += v * v;
-                const double* row = rows.data() + c * m;
-                for (size_t i = 0; i < m; ++i) t[i] += v * row[i];
-            }
-            sum += (own + dot(t.data(), t.data(), m)) / (d_[j] * d_[j]);
-        }
+        for (size_t j = parts_[share]; j < parts_[share + 1]; ++j)
+            sum += known_form(j, rows, work) / (d_[j] * d_[j]);
         sums[share] = sum;
     });
     for (double sum : sums) h[0] -= sum;

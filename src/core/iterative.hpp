@@ -35,6 +35,13 @@ class IterativeEvaluation : public FixedEffects {
 
     // All of what follows, at gamma > 0. `log_determinant`: also log|S|, from scratch.
     void evaluate(const double* gamma, bool log_determinant);
+    // At gamma >= 0, of M^-1: the diagonal at some of the q levels, by a solve each; or all of it,
+    // estimated from so many probes, with its Monte Carlo error.
+    std::vector<double> inverse_diagonal(const double* gamma, const std::vector<size_t>& levels);
+    struct Estimate {
+        std::vector<double> value, error;
+    };
+    Estimate estimate_inverse_diagonal(const double* gamma, size_t probes);
     // More probes from now on; those there are stay.
     void add_probes(size_t count);
 
@@ -69,6 +76,8 @@ class IterativeEvaluation : public FixedEffects {
     void traces(bool log_determinant);
     Block probe_block(size_t block) const;
     void set_border();
+    std::vector<double> known_rows() const;
+    double known_form(size_t j, const std::vector<double>& rows, std::vector<double>& work) const;
     void known_traces(std::vector<double>& h) const;
     void precondition(Block& x) const;             // x <- R^-1 x
     void precondition_transposed(Block& x) const;  // x <- R^-T x

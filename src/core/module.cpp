@@ -10,6 +10,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <optional>
@@ -349,6 +350,33 @@ nb::object inverse_diagonal(const CrossProducts& data, const SchurPlan& plan,
     return to_numpy(std::move(out));
 }
 
+// Conditional variances without a factorisation: of some levels, or estimates of all with errors.
+nb::object iterative_inverse_diagonal(const CrossProducts& data, std::vector<double> gamma,
+                                      std::vector<size_t> levels) {
+    const size_t q = data.structure->N.q();
+    if (std::any_of(levels.begin(), levels.end(), [&](size_t l) { return l >= q; }))
+        throw std::invalid_argument("there are not so many levels");
+    std::vector<double> out;
+    {
+        nb::gil_scoped_release release;
+        out = IterativeEvaluation(data, false, {}).inverse_diagonal(gamma.data(), levels);
+    }
+    return to_numpy(std::move(out));
+}
+
+nb::tuple estimate_inverse_diagonal(const CrossProducts& data, std::vector<double> gamma,
+                                    size_t probes, std::uint64_t seed) {
+    IterativeControl control;
+    control.seed = seed;
+    IterativeEvaluation::Estimate out;
+    {
+        nb::gil_scoped_release release;
+        out = IterativeEvaluation(data, false, control)
+                  .estimate_inverse_diagonal(gamma.data(), probes);
+    }
+    return nb::make_tuple(to_numpy(std::move(out.value)), to_numpy(std::move(out.error)));
+}
+
 // d of the leading term, and the factor of the Schur complement by compressed columns.
 nb::tuple factor(const CrossProducts& data, const SchurPlan& plan, std::vector<double> gamma) {
     Evaluation e(data, plan, false);
@@ -388,6 +416,11 @@ NB_MODULE(_core, m) {
         .def_prop_ro("Q", [](const PyStructure& s) { return to_numpy(s.structure->basis.Q); })
         .def_prop_ro("ZtX", [](const PyStructure& s) { return to_numpy(s.structure->ZtX); })
         .def_prop_ro("count", [](const PyStructure& s) { return to_numpy(s.structure->N.count); })
+        .def_prop_ro("cells",
+                     [](const PyStructure& s) {
+                         return s.structure->N.leading.nonzeros() +
+                                s.structure->N.trailing.nonzeros();
+                     })
         .def_prop_ro("leading", [](const PyStructure& s) { return sparse(s.structure->N.leading); })
         .def_prop_ro("trailing",
                      [](const PyStructure& s) { return sparse(s.structure->N.trailing); })
@@ -474,5 +507,9 @@ NB_MODULE(_core, m) {
           nb::arg("reml"), nb::arg("derivatives"));
     m.def("inverse_diagonal", &inverse_diagonal, nb::arg("data"), nb::arg("plan"),
           nb::arg("gamma"));
+    m.def("iterative_inverse_diagonal", &iterative_inverse_diagonal, nb::arg("data"),
+          nb::arg("gamma"), nb::arg("levels"));
+    m.def("estimate_inverse_diagonal", &estimate_inverse_diagonal, nb::arg("data"),
+          nb::arg("gamma"), nb::arg("probes"), nb::arg("seed"));
     m.def("factor", &factor, nb::arg("data"), nb::arg("plan"), nb::arg("gamma"));
 }

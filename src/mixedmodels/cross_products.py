@@ -84,7 +84,7 @@ class CrossProducts:
         terms = ", ".join(
             f"{label} {levels}" for label, levels in zip(self.labels, self.levels, strict=True)
         )
-        cells = self.structure.leading[1].size + self.structure.trailing[1].size
+        cells = self.structure.cells
         return f"CrossProducts of {self.n} rows: {terms}; {cells} cells; rank of X {self.rank}"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from mixedmodels import _core
+from mixedmodels.conditional import ConditionalSDs, chosen_sds, conditional_sds
 from mixedmodels.cross_products import CrossProducts, cross_products
 from mixedmodels.design import Design, Outline
 from mixedmodels.display.document import Document, Printed
@@ -235,8 +235,8 @@ class LinearMixedModel(Printed):
     def _factor(self) -> tuple[csc_array, NDArray[np.int64]]:
         if self.plan.method == "iterative":
             raise ArgumentError(
-                "an iterative fit has no Cholesky factor; fit with method='exact' if it goes "
-                "into memory"
+                "an iterative fit has no Cholesky factor; update(method='hybrid') makes one, if it "
+                "goes into memory"
             )
         return cholesky_factor(self.cross_products, self.plan, self.theta)
 
@@ -323,23 +323,46 @@ class LinearMixedModel(Printed):
         E    56.73319
         F   -44.99529
         """
-        return RandomEffects(self.design.groupings, self.b, self._conditional_sds)
-
-    def _conditional_sds(self) -> Floats:
-        return self._condsd
+        return RandomEffects(self.design.groupings, self.b, lambda: self._condsd)
 
     @cached_property
-    def _condsd(self) -> Floats:
-        if self.plan.method == "iterative":
-            raise ArgumentError(
-                "the conditional standard deviations of all levels need a factorisation, which an "
-                "iterative fit does without; fit with method='exact' if it goes into memory"
-            )
-        diagonal = _core.inverse_diagonal(
-            self.cross_products.response, self.plan.core, self.theta**2
-        )
-        scale = self.sigma * theta_of_levels(self.theta, self.cross_products.levels)
-        return scale * np.sqrt(diagonal)
+    def _condsd(self) -> ConditionalSDs:
+        return conditional_sds(self)
+
+    def condsd(self, group: str, levels: Any) -> pd.Series:
+        """Conditional standard deviations of chosen levels, exactly, however the model was fitted.
+
+        Parameters
+        ----------
+        group : str
+            The grouping factor.
+        levels : label or list of labels
+            Some of its levels.
+
+        Returns
+        -------
+        Series
+            By level.
+
+        Raises
+        ------
+        UnknownColumnError, UnknownLevelError
+            If the model has no such factor, or the factor no such level.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> fm1.condsd("Batch", ["A", "F"]).round(3)
+        A    19.562
+        F    19.562
+        Name: condsd, dtype: float64
+        """
+        import pandas as pd
+
+        values = chosen_sds(self, group, levels)
+        index = [levels] if np.ndim(levels) == 0 else levels
+        return pd.Series(values, index=pd.Index(index), name="condsd")
 
     def varcorr(self) -> VarianceComponents:
         """Variances and standard deviations of the terms and the residual.

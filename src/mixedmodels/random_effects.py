@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from mixedmodels.conditional import ConditionalSDs
     from mixedmodels.grouping import GroupingFactor
 
 # Printed levels of each factor; the rest is counted.
@@ -88,7 +89,7 @@ class RandomEffects(ByFactor):
         self,
         groupings: tuple[GroupingFactor, ...],
         b: NDArray[np.float64],
-        condsd: Callable[[], NDArray[np.float64]],
+        condsd: Callable[[], ConditionalSDs],
     ) -> None:
         self._groupings = groupings
         self._compute_condsd = condsd
@@ -107,9 +108,15 @@ class RandomEffects(ByFactor):
     def condsd(self) -> ByFactor:
         """Conditional standard deviations, in the same form as the means.
 
-        They are those of lme4's ``condVar``: given the estimated parameters, β included.
+        They are those of lme4's ``condVar``: given the estimated parameters, β included. Of an
+        iterative fit they are estimates; `condsd_error` has their errors.
         """
-        return ByFactor(self._split(self._compute_condsd()))
+        return ByFactor(self._split(self._compute_condsd().values))
+
+    @cached_property
+    def condsd_error(self) -> ByFactor:
+        """Monte Carlo standard errors of `condsd`; zero where these are exact."""
+        return ByFactor(self._split(self._compute_condsd().errors))
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each random effect: grpvar, term, grp, condval, condsd."""
