@@ -106,51 +106,6 @@ void pack(Strided A, size_t rows, size_t k, size_t width, std::vector<double>& t
     }
 }
 
-// X <- X L^-T for m rows of X: the columns of a panel below its factored diagonal block.
-void solve_panel(const double* l, size_t ldl, size_t w, double* x, size_t m, size_t ldx) {
-    for (size_t j0 = 0; j0 < w; j0 += inner) {
-        const size_t wide = std::min(inner, w - j0);
-        if (j0 > 0) subtract_product(m, wide, j0, {x, 1, ldx}, {l + j0, 1, ldl}, x + j0 * ldx, ldx);
-        for (size_t j = j0; j < j0 + wide; ++j) {
-            double* xj = x + j * ldx;
-            for (size_t k = j0; k < j; ++k) {
-                const double f = l[k * ldl + j];
-                const double* xk = x + k * ldx;
-                for (size_t i = 0; i < m; ++i) xj[i] -= f * xk[i];
-            }
-            const double d = 1.0 / l[j * ldl + j];
-            for (size_t i = 0; i < m; ++i) xj[i] *= d;
-        }
-    }
-}
-
-bool factor_diagonal(double* a, size_t w, size_t lda) {
-    for (size_t k = 0; k < w; k += inner) {
-        const size_t wide = std::min(inner, w - k);
-        double* diagonal = a + k * lda + k;
-        if (k > 0)
-            subtract_product(w - k, wide, k, {a + k, 1, lda}, {a + k, 1, lda}, diagonal, lda);
-        if (!cholesky(diagonal, wide, lda)) return false;
-        if (k + wide < w) solve_panel(diagonal, lda, wide, diagonal + wide, w - k - wide, lda);
-    }
-    return true;
-}
-
-// The inverse of a lower triangle, w x w, column-major with zeros above.
-std::vector<double> invert_triangle(const double* l, size_t w, size_t ldl) {
-    std::vector<double> x(w * w, 0.0);
-    for (size_t c = 0; c < w; ++c) {
-        double* xc = x.data() + c * w;
-        xc[c] = 1.0;
-        for (size_t j = c; j < w; ++j) {
-            const double* lj = l + j * ldl;
-            const double v = xc[j] /= lj[j];
-            for (size_t i = j + 1; i < w; ++i) xc[i] -= lj[i] * v;
-        }
-    }
-    return x;
-}
-
 // The rows from `below` on of columns j..j+w into the upper triangle, by squares for the caches.
 void mirror(double* z, size_t n, size_t j, size_t w, size_t below) {
     constexpr size_t square = 16;
@@ -190,11 +145,55 @@ void subtract_product_parallel(size_t m, size_t n, size_t k, Strided A, Strided 
         subtract_product(m, n, k, A, B, C, ldc);
         return;
     }
-    parallel_for((m + chunk - 1) / chunk, [&](size_t task) {
-        const size_t i = task * chunk;
-        subtract_product(std::min(chunk, m - i), n, k, {A.values + i * A.row, A.row, A.column}, B,
+    // Few rows in smaller shares: what is summed in an entry, and in which order, is the same.
+    const size_t share = m < 4 * chunk ? chunk / 4 : chunk;
+    parallel_for((m + share - 1) / share, [&](size_t task) {
+        const size_t i = task * share;
+        subtract_product(std::min(share, m - i), n, k, {A.values + i * A.row, A.row, A.column}, B,
                          C + i, ldc);
     });
+}
+
+void solve_panel(const double* l, size_t ldl, size_t w, double* x, size_t m, size_t ldx) {
+    for (size_t j0 = 0; j0 < w; j0 += inner) {
+        const size_t wide = std::min(inner, w - j0);
+        if (j0 > 0) subtract_product(m, wide, j0, {x, 1, ldx}, {l + j0, 1, ldl}, x + j0 * ldx, ldx);
+        for (size_t j = j0; j < j0 + wide; ++j) {
+            double* xj = x + j * ldx;
+            for (size_t k = j0; k < j; ++k) {
+                const double f = l[k * ldl + j];
+                const double* xk = x + k * ldx;
+                for (size_t i = 0; i < m; ++i) xj[i] -= f * xk[i];
+            }
+            const double d = 1.0 / l[j * ldl + j];
+            for (size_t i = 0; i < m; ++i) xj[i] *= d;
+        }
+    }
+}
+
+bool factor_diagonal(double* a, size_t w, size_t lda) {
+    for (size_t k = 0; k < w; k += inner) {
+        const size_t wide = std::min(inner, w - k);
+        double* diagonal = a + k * lda + k;
+        if (k > 0)
+            subtract_product(w - k, wide, k, {a + k, 1, lda}, {a + k, 1, lda}, diagonal, lda);
+        if (!cholesky(diagonal, wide, lda)) return false;
+        if (k + wide < w) solve_panel(diagonal, lda, wide, diagonal + wide, w - k - wide, lda);
+    }
+    return true;
+}
+
+void invert_triangle(const double* l, size_t w, size_t ldl, double* t) {
+    std::fill_n(t, w * w, 0.0);
+    for (size_t c = 0; c < w; ++c) {
+        double* xc = t + c * w;
+        xc[c] = 1.0;
+        for (size_t j = c; j < w; ++j) {
+            const double* lj = l + j * ldl;
+            const double v = xc[j] /= lj[j];
+            for (size_t i = j + 1; i < w; ++i) xc[i] -= lj[i] * v;
+        }
+    }
 }
 
 bool cholesky_blocked(double* a, size_t n) {
@@ -217,10 +216,11 @@ bool cholesky_blocked(double* a, size_t n) {
 // Panel by panel from the last: with Y = L_RJ L_JJ^-1,
 //     Z_RJ = -Z_RR Y,    Z_JJ = L_JJ^-T L_JJ^-1 - Y' Z_RJ.
 void inverse_blocked(const double* l, double* z, size_t n) {
-    std::vector<double> Y;
+    std::vector<double> Y, T;
     for (size_t end = n; end > 0;) {
         const size_t j = (end - 1) / panel * panel, w = end - j, r = n - end;
-        const std::vector<double> T = invert_triangle(l + j * n + j, w, n);
+        T.resize(w * w);
+        invert_triangle(l + j * n + j, w, n, T.data());
         double* zjj = z + j * n + j;
         for (size_t c = 0; c < w; ++c) std::fill_n(zjj + c * n, w + r, 0.0);
         // A product is subtracted from zero: T'T changes its sign afterwards.

@@ -392,6 +392,19 @@ nb::tuple factor(const CrossProducts& data, const SchurPlan& plan, std::vector<d
                           to_numpy(std::move(value)));
 }
 
+// Ctrl-C ends the analysis too.
+SchurPlan plan_or_interrupt(const CrossTabulation& N, const std::string& method, double memory) {
+    try {
+        nb::gil_scoped_release release;
+        return plan_schur(N, method, memory, [] {
+            nb::gil_scoped_acquire acquire;
+            return PyErr_CheckSignals() != 0;
+        });
+    } catch (const Interrupted&) {
+        throw nb::python_error();
+    }
+}
+
 nb::tuple sparse(const SparseRows& a) {
     return nb::make_tuple(to_numpy(a.start), to_numpy(a.index), to_numpy(a.value));
 }
@@ -430,8 +443,7 @@ NB_MODULE(_core, m) {
         .def(
             "plan",
             [](const PyStructure& s, const std::string& method, double memory) {
-                nb::gil_scoped_release release;
-                return plan_schur(s.structure->N, method, memory);
+                return plan_or_interrupt(s.structure->N, method, memory);
             },
             nb::arg("method"), nb::arg("memory"))
         .def("cross_products", &make_cross_products, nb::arg("y"));
@@ -458,6 +470,15 @@ NB_MODULE(_core, m) {
         .def_ro("nonzeros", &SchurPlan::nonzeros)
         .def_ro("flops", &SchurPlan::flops)
         .def_ro("bytes", &SchurPlan::bytes)
+        .def_ro("seconds", &SchurPlan::seconds)
+        .def_ro("dense_bytes", &SchurPlan::dense_bytes)
+        .def_ro("clique_work", &SchurPlan::clique_work)
+        .def_ro("beyond", &SchurPlan::beyond)
+        .def_ro("sparse_nonzeros", &SchurPlan::sparse_nonzeros)
+        .def_ro("sparse_flops", &SchurPlan::sparse_flops)
+        .def_prop_ro("supernodes", [](const SchurPlan& p) { return p.supernodes.supernodes; })
+        .def_prop_ro("front", [](const SchurPlan& p) { return p.supernodes.front; })
+        .def_prop_ro("column_counts", [](const SchurPlan& p) { return to_numpy(p.supernodes.count); })
         .def_prop_ro("order", [](const SchurPlan& p) { return to_numpy(p.order); });
 
     nb::class_<CrossProducts>(m, "CrossProducts")

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "dense.hpp"
+#include "supernodal.hpp"
 #include "threads.hpp"
 
 namespace mm {
@@ -194,203 +195,6 @@ class DenseSchur final : public Schur {
     std::vector<double> a_, inverse_;
 };
 
-// Compressed columns in the plan's order; left-looking factor, Takahashi inverse on its pattern
-// (Takahashi, Fagan & Chin 1973; Erisman & Tinney 1975, Comm. ACM 18:177).
-class SparseSchur final : public Schur {
-   public:
-    SparseSchur(const CrossTabulation& N, const SchurPlan& plan)
-        : N_(N),
-          plan_(plan),
-          n_(plan.dimension),
-          below_(transpose(N.trailing, n_)),
-          position_(n_),
-          diagonal_(n_),
-          value_(plan.index.size()) {
-        for (size_t k = 0; k < n_; ++k) position_[plan.order[k]] = static_cast<Code>(k);
-    }
-
-    bool factor(const double* s, const double* kappa) override {
-        inverted_ = false;
-        log_determinant_ = 0.0;
-        std::vector<double> work(n_, 0.0);
-        // Columns that still have a row to give: `waiting[k]` heads those whose next row is k.
-        std::vector<Code> waiting(n_, -1), next(n_, -1);
-        std::vector<std::int64_t> at(n_, 0);
-        for (size_t k = 0; k < n_; ++k) {
-            scatter_column(k, s, kappa, work.data());
-            double diagonal = work[k];
-            work[k] = 0.0;
-            for (Code i = waiting[k], following; i >= 0; i = following) {
-                following = next[i];
-                auto e = at[i];
-                const auto last = plan_.start[i + 1];
-                const double f = value_[e];
-                diagonal -= f * f;
-                for (auto g = e + 1; g < last; ++g) work[plan_.index[g]] -= f * value_[g];
-                wait(i, e + 1, at, waiting, next);
-            }
-            if (!(diagonal > 0.0)) return false;
-            const double d = std::sqrt(diagonal);
-            diagonal_[k] = d;
-            log_determinant_ += 2.0 * std::log(d);
-            for (auto e = plan_.start[k]; e < plan_.start[k + 1]; ++e) {
-                double& w = work[plan_.index[e]];
-                value_[e] = w / d;
-                w = 0.0;
-            }
-            wait(static_cast<Code>(k), plan_.start[k], at, waiting, next);
-        }
-        return true;
-    }
-
-    double log_determinant() const override { return log_determinant_; }
-
-    void forward(double* b, size_t ldb, size_t cols) const override {
-        std::vector<double> x(n_);
-        for (size_t j = 0; j < cols; ++j) {
-            double* bj = b + j * ldb;
-            for (size_t k = 0; k < n_; ++k) x[k] = bj[plan_.order[k]];
-            for (size_t k = 0; k < n_; ++k) {
-                const double v = x[k] /= diagonal_[k];
-                for (auto e = plan_.start[k]; e < plan_.start[k + 1]; ++e)
-                    x[plan_.index[e]] -= value_[e] * v;
-            }
-            std::copy(x.begin(), x.end(), bj);
-        }
-    }
-
-    void backward(double* b, size_t ldb, size_t cols) const override {
-        std::vector<double> x(n_);
-        for (size_t j = 0; j < cols; ++j) {
-            double* bj = b + j * ldb;
-            std::copy_n(bj, n_, x.begin());
-            for (size_t k = n_; k-- > 0;) {
-                double v = x[k];
-                for (auto e = plan_.start[k]; e < plan_.start[k + 1]; ++e)
-                    v -= value_[e] * x[plan_.index[e]];
-                x[k] = v / diagonal_[k];
-            }
-            for (size_t k = 0; k < n_; ++k) bj[plan_.order[k]] = x[k];
-        }
-    }
-
-    void invert() override {
-        if (inverted_) return;
-        inverse_.resize(value_.size());
-        inverse_diagonal_.resize(n_);
-        std::vector<double> l(n_, 0.0), z(n_, 0.0);
-        std::vector<char> in(n_, 0);
-        for (size_t j = n_; j-- > 0;) {
-            const auto first = plan_.start[j], last = plan_.start[j + 1];
-            for (auto e = first; e < last; ++e) {
-                const Code i = plan_.index[e];
-                l[i] = value_[e] / diagonal_[j];
-                in[i] = 1;
-                z[i] = 0.0;
-            }
-            for (auto e = first; e < last; ++e) {
-                const Code k = plan_.index[e];
-                double zk = l[k] * inverse_diagonal_[k];
-                for (auto g = plan_.start[k]; g < plan_.start[k + 1]; ++g) {
-                    const Code i = plan_.index[g];
-                    if (!in[i]) continue;
-                    z[i] += l[k] * inverse_[g];
-                    zk += l[i] * inverse_[g];
-                }
-                z[k] += zk;
-            }
-            double diagonal = 1.0 / (diagonal_[j] * diagonal_[j]);
-            for (auto e = first; e < last; ++e) {
-                const Code i = plan_.index[e];
-                inverse_[e] = -z[i];
-                diagonal += l[i] * z[i];
-                in[i] = 0;
-            }
-            inverse_diagonal_[j] = diagonal;
-        }
-        inverted_ = true;
-    }
-
-    double inverse_diagonal(size_t c) const override { return inverse_diagonal_[position_[c]]; }
-
-    void quadratic_forms(const double* s, double* out) const override {
-        std::fill_n(out, N_.q_leading(), 0.0);
-        std::vector<double> z(n_, 0.0);
-        for (size_t k = 0; k < n_; ++k) {
-            const Code c = plan_.order[k];
-            z[k] = inverse_diagonal_[k];
-            for (auto e = plan_.start[k]; e < plan_.start[k + 1]; ++e)
-                z[plan_.index[e]] = 2.0 * inverse_[e];
-            for (auto e = N_.leading_t.start[c]; e < N_.leading_t.start[c + 1]; ++e) {
-                const Code j = N_.leading_t.index[e];
-                double sum = 0.0;
-                for (auto f = N_.leading.start[j]; f < N_.leading.start[j + 1]; ++f) {
-                    const Code d = N_.leading.index[f];
-                    if (position_[d] >= static_cast<Code>(k))
-                        sum += s[d] * N_.leading.value[f] * z[position_[d]];
-                }
-                out[j] += s[c] * N_.leading_t.value[e] * sum;
-            }
-        }
-    }
-
-    void export_factor(std::vector<std::int64_t>& start, std::vector<Code>& index,
-                       std::vector<double>& value) const override {
-        start.assign(1, 0);
-        for (size_t k = 0; k < n_; ++k) {
-            index.push_back(static_cast<Code>(k));
-            value.push_back(diagonal_[k]);
-            for (auto e = plan_.start[k]; e < plan_.start[k + 1]; ++e) {
-                index.push_back(plan_.index[e]);
-                value.push_back(value_[e]);
-            }
-            start.push_back(static_cast<std::int64_t>(index.size()));
-        }
-    }
-
-   private:
-    void wait(Code i, std::int64_t e, std::vector<std::int64_t>& at, std::vector<Code>& waiting,
-              std::vector<Code>& next) const {
-        if (e >= plan_.start[i + 1]) return;
-        at[i] = e;
-        const Code row = plan_.index[e];
-        next[i] = waiting[row];
-        waiting[row] = i;
-    }
-
-    // Column k of S, rows k and below, into `work` by position.
-    void scatter_column(size_t k, const double* s, const double* kappa, double* work) const {
-        const Code c = plan_.order[k];
-        const auto here = static_cast<Code>(k);
-        work[k] += 1.0 + s[c] * s[c] * N_.count[N_.q_leading() + static_cast<size_t>(c)];
-        const auto add = [&](const SparseRows& half) {
-            for (auto e = half.start[c]; e < half.start[c + 1]; ++e) {
-                const Code d = half.index[e];
-                if (position_[d] > here) work[position_[d]] += s[c] * s[d] * half.value[e];
-            }
-        };
-        add(N_.trailing);
-        add(below_);
-        for (auto e = N_.leading_t.start[c]; e < N_.leading_t.start[c + 1]; ++e) {
-            const Code j = N_.leading_t.index[e];
-            const double f = kappa[j] * s[c] * N_.leading_t.value[e];
-            for (auto g = N_.leading.start[j]; g < N_.leading.start[j + 1]; ++g) {
-                const Code d = N_.leading.index[g];
-                if (position_[d] >= here) work[position_[d]] -= f * s[d] * N_.leading.value[g];
-            }
-        }
-    }
-
-    const CrossTabulation& N_;
-    const SchurPlan& plan_;
-    size_t n_;
-    SparseRows below_;
-    std::vector<Code> position_;
-    std::vector<double> diagonal_, value_, inverse_, inverse_diagonal_;
-    bool inverted_ = false;
-    double log_determinant_ = 0.0;
-};
-
 }  // namespace
 
 std::unique_ptr<Schur> make_schur(const CrossTabulation& N, const SchurPlan& plan) {
@@ -401,7 +205,7 @@ std::unique_ptr<Schur> make_schur(const CrossTabulation& N, const SchurPlan& pla
         case SchurPlan::Method::dense:
             return std::make_unique<DenseSchur>(N, plan);
         case SchurPlan::Method::sparse:
-            return std::make_unique<SparseSchur>(N, plan);
+            return make_supernodal(N, plan.supernodes);
     }
     return nullptr;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cross_products.hpp"
+#include "elimination.hpp"
 
 namespace mm {
 
@@ -20,21 +21,25 @@ struct SchurPlan {
     enum class Method { none, small, dense, sparse };
     Method method = Method::none;
     size_t dimension = 0;
-    double clique_work = 0.0;         // sum over leading levels of (trailing cells in the row)^2
-    double nonzeros = 0.0;            // of the factor
-    double flops = 0.0;               // of factor and inverse
-    double bytes = 0.0;               // of factor and inverse
-    double dense_bytes = 0.0;         // of a dense matrix and its inverse
-    std::vector<Code> order;          // position -> trailing level
-    std::vector<std::int64_t> start;  // columns of the factor
-    std::vector<Code> index;          // rows below the diagonal, ascending, by position
+    double clique_work = 0.0;  // sum over leading levels of (trailing cells in the row)^2
+    double nonzeros = 0.0;     // of the factor
+    double flops = 0.0;        // of factor and inverse
+    double bytes = 0.0;        // of factor and inverse
+    double seconds = 0.0;      // of an evaluation with derivatives on two cores like ours
+    double dense_bytes = 0.0;  // of a dense matrix and its inverse
+    // A sparse factor was given up: it has at least so many nonzeros and takes so many flops.
+    bool beyond = false;
+    double sparse_nonzeros = 0.0, sparse_flops = 0.0;
+    std::vector<Code> order;  // position -> trailing level
+    Supernodes supernodes;    // of a sparse factor
 };
 
 const char* name(SchurPlan::Method method);
 
 // `wanted`: "auto", "dense", "sparse" or "none"; `memory`: bytes beyond which a factor is not
-// pursued.
-SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double memory);
+// pursued; `stop` is asked now and then whether to end with Interrupted.
+SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double memory,
+                     const Stop& stop = {});
 
 class Schur {
    public:
