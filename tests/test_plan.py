@@ -121,7 +121,7 @@ def test_a_fit_too_large_is_refused_with_its_size(monkeypatch, load):
     message = str(caught.value)
     assert message.startswith("the dense factor of the 6 levels of sample takes ")
     assert "200 bytes are free" in message
-    assert "method='iterative' needs no factor" in message
+    assert "method='iterative' takes 8.45 kB" in message
 
 
 def test_a_fit_that_just_fits_is_made(monkeypatch, load):

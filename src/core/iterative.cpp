@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "dense.hpp"
 #include "lanes.hpp"
 #include "quadrature.hpp"
 #include "threads.hpp"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr size_t L = lanes;
 constexpr size_t most_border = 256;
+constexpr std::int64_t ahead = 24;  // cells
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define MM_CLONES [[gnu::target_clones("avx512f", "avx2", "default")]]
@@ -27,8 +29,15 @@ void apply_share(const SparseRows& A, const double* kappa, const double* s, cons
                  double* y, size_t from, size_t to, bool unit) {
     const Code* index = A.index.data();
     const double* value = A.value.data();
+    const auto end = A.start[to];
     for (size_t j = from; j < to; ++j) {
         const auto first = A.start[j], last = A.start[j + 1];
+        // Levels lie anywhere in memory: those of the rows to come are called for in time.
+        for (auto e = first + ahead; e < std::min(last + ahead, end); ++e) {
+            const auto c = static_cast<size_t>(index[e]);
+            __builtin_prefetch(x + c * L);
+            __builtin_prefetch(y + c * L, 1);
+        }
         Lanes t{};
         for (auto e = first; e < last; ++e) {
             const auto c = static_cast<size_t>(index[e]);
@@ -228,17 +237,23 @@ int IterativeEvaluation::solve(const Block& b, Block& x, double tolerance, bool 
 }
 
 void IterativeEvaluation::spread(const std::vector<const double*>& z, const std::vector<double>& f,
-                                 double sign, Block& y) const {
+                                 double sign, Block& y) {
     const SparseRows& A = N_.leading;
-    for (size_t j = 0; j < q0_; ++j) {
-        double t[L] = {};
-        for (size_t l = 0; l < z.size(); ++l) t[l] = sign * f[j] * z[l][j];
-        for (auto e = A.start[j]; e < A.start[j + 1]; ++e) {
-            const auto c = static_cast<size_t>(A.index[e]);
-            const double v = scale_[c] * A.value[e];
-            for (size_t l = 0; l < z.size(); ++l) y[c * L + l] += v * t[l];
+    parallel_for(shares, [&](size_t share) {
+        Block& part = partial_[share];
+        part.assign(q2_ * L, 0.0);
+        for (size_t j = parts_[share]; j < parts_[share + 1]; ++j) {
+            double t[L] = {};
+            for (size_t l = 0; l < z.size(); ++l) t[l] = sign * f[j] * z[l][j];
+            for (auto e = A.start[j]; e < A.start[j + 1]; ++e) {
+                const auto c = static_cast<size_t>(A.index[e]);
+                const double v = scale_[c] * A.value[e];
+                for (size_t l = 0; l < L; ++l) part[c * L + l] += v * t[l];
+            }
         }
-    }
+    });
+    for (const Block& part : partial_)
+        for (size_t i = 0; i < y.size(); ++i) y[i] += part[i];
 }
 
 // Solutions, scaled as S is, for right-hand sides Lambda z of q values; reduced to the trailing
@@ -392,16 +407,35 @@ void IterativeEvaluation::traces(bool log_determinant) {
             add(gram[term_of_[c]]);
         }
         const double s0 = std::sqrt(gamma_[0]);
-        for (size_t j = 0; j < q0_; ++j) {
-            for (size_t i = 0; i < p; ++i) w[i] = structure_.ZtX(j, i);
-            for (auto e = N_.leading.start[j]; e < N_.leading.start[j + 1]; ++e) {
-                const auto c = static_cast<size_t>(N_.leading.index[e]);
-                const double v = N_.leading.value[e] * scale_[c];
-                for (size_t i = 0; i < p; ++i) w[i] -= v * solved_[i / L][c * L + i % L];
+        std::vector<std::vector<double>> of_share(shares, std::vector<double>(p * p, 0.0));
+        parallel_for(shares, [&](size_t share) {
+            // Levels by the block, so that their products are one of matrices.
+            constexpr size_t block = 256;
+            std::vector<double> rows(block * p);
+            for (size_t from = parts_[share]; from < parts_[share + 1]; from += block) {
+                const size_t to = std::min(from + block, parts_[share + 1]);
+                for (size_t i = 0; i < p; ++i)
+                    for (size_t j = from; j < to; ++j)
+                        rows[(j - from) * p + i] = structure_.ZtX(j, i);
+                for (size_t j = from; j < to; ++j) {
+                    double* row = rows.data() + (j - from) * p;
+                    for (auto e = N_.leading.start[j]; e < N_.leading.start[j + 1]; ++e) {
+                        const auto c = static_cast<size_t>(N_.leading.index[e]);
+                        const double v = N_.leading.value[e] * scale_[c];
+                        for (size_t b = 0; b * L < p; ++b) {
+                            const double* x = solved_[b].data() + c * L;
+                            for (size_t i = b * L; i < std::min(p, (b + 1) * L); ++i)
+                                row[i] -= v * x[i - b * L];
+                        }
+                    }
+                    for (size_t i = 0; i < p; ++i) row[i] *= s0 / d_[j];
+                }
+                subtract_product(p, p, to - from, {rows.data(), 1, p}, {rows.data(), 1, p},
+                                 of_share[share].data(), p);
             }
-            for (double& v : w) v *= s0 / d_[j];
-            add(gram[0]);
-        }
+        });
+        for (const auto& part : of_share)
+            for (size_t i = 0; i < p * p; ++i) gram[0][i] -= part[i];
         // tr(R_X^-T gram R_X^-1)
         const Matrix T = invert_upper(RX);
         for (size_t t = 0; t < k_; ++t) {

@@ -68,7 +68,7 @@ class IterativeEvaluation : public FixedEffects {
     void apply(const Block& x, Block& y);
     // y <- y + sign * s N_21 diag(f) z: the leading levels' part of a right-hand side
     void spread(const std::vector<const double*>& z, const std::vector<double>& f, double sign,
-                Block& y) const;
+                Block& y);
     int solve(const Block& b, Block& x, double tolerance, bool cold, Recurrence* recurrence);
     std::vector<Block> solve_columns(const std::vector<const double*>& columns, bool keep);
     void fixed_effects();

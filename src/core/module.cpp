@@ -39,6 +39,12 @@ using Codes = nb::ndarray<const Code, nb::ndim<1>, nb::c_contig, nb::device::cpu
 using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using FortranMatrix = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
 
+// Ctrl-C ends what is under way.
+void end_if_interrupted() {
+    nb::gil_scoped_acquire acquire;
+    if (PyErr_CheckSignals() != 0) throw nb::python_error();
+}
+
 template <class T>
 nb::object to_numpy(std::vector<T> values, std::vector<size_t> shape = {}) {
     if (shape.empty()) shape = {values.size()};
@@ -79,6 +85,7 @@ struct PyStructure {
         if (weights && weights->shape(0) != n)
             throw std::invalid_argument("weights and X differ in length");
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         structure =
             std::make_shared<const Structure>(n, std::move(pointers), std::move(levels), X.data(),
                                               X.shape(1), weights ? weights->data() : nullptr);
@@ -89,6 +96,7 @@ CrossProducts make_cross_products(const PyStructure& s, Vector y) {
     if (s.codes.empty()) throw std::invalid_argument("the rows were not kept");
     if (y.shape(0) != s.structure->n) throw std::invalid_argument("y and X differ in length");
     nb::gil_scoped_release release;
+    const Watch watch(end_if_interrupted);
     return CrossProducts(s.structure, y.data());
 }
 
@@ -112,6 +120,7 @@ void add_rows(RowSums& sums, const std::vector<Codes>& codes, FortranMatrix X, V
         pointers.push_back(c.data());
     }
     nb::gil_scoped_release release;
+    const Watch watch(end_if_interrupted);
     sums.add(pointers, X.data(), y.data(), weights ? weights->data() : nullptr, m);
 }
 
@@ -119,6 +128,7 @@ nb::tuple finish_rows(RowSums& sums) {
     std::optional<CrossProducts> products;
     {
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         products.emplace(sums.finish());
     }
     PyStructure structure(products->structure);
@@ -253,6 +263,7 @@ Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
     Fit out;
     {
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         out.optimum = newton(evaluation, start ? *start : moment_start(data), control);
         out.beta = original_beta(data, evaluation.beta);
         out.vcov = unscaled_covariance(evaluation.RX, data.structure->basis.R);
@@ -271,13 +282,13 @@ Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
 // A fit without a factorisation; the criterion comes with a Monte Carlo error.
 nb::tuple fit_iterative(const CrossProducts& data, bool reml,
                         std::optional<std::vector<double>> start, double monte_carlo,
-                        std::uint64_t seed, bool log_determinant,
+                        std::uint64_t seed, bool log_determinant, const SchurPlan* plan,
                         const std::optional<nb::callable>& on_iteration) {
     IterativeControl settings;
     settings.seed = seed;
     EquationsControl control;
     control.monte_carlo = monte_carlo;
-    control.log_determinant = log_determinant;
+    control.log_determinant = log_determinant && !plan;
     control.on_iteration = [&](const Iteration& it) {
         nb::gil_scoped_acquire acquire;
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
@@ -292,6 +303,7 @@ nb::tuple fit_iterative(const CrossProducts& data, bool reml,
     double error = 0.0;
     {
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         IterativeEvaluation evaluation(data, reml, settings);
         Solution solution =
             solve_equations(evaluation, data, start ? *start : moment_start(data), control);
@@ -305,6 +317,11 @@ nb::tuple fit_iterative(const CrossProducts& data, bool reml,
         out.nu = evaluation.nu();
         out.yty = data.yty;
         out.log_det_M = evaluation.log_det_M;
+        if (log_determinant && plan) {  // one factorisation, at the end
+            Evaluation exact(data, *plan, reml);
+            exact.objective(out.optimum.gamma.data());
+            out.log_det_M = exact.log_det_M;
+        }
         out.log_det_X = evaluation.log_det_RX + log_det_R(s.basis.R);
         out.optimum.objective =
             out.log_det_M + (reml ? out.log_det_X : 0.0) +
@@ -323,6 +340,7 @@ nb::dict evaluate(const CrossProducts& data, const SchurPlan& plan, std::vector<
     Evaluation e(data, plan, reml);
     {
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         e.objective(gamma.data());
         if (derivatives) e.derivatives();
     }
@@ -344,6 +362,7 @@ nb::object inverse_diagonal(const CrossProducts& data, const SchurPlan& plan,
     std::vector<double> out;
     {
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         e.objective(gamma.data());
         out = e.inverse_diagonal();
     }
@@ -359,6 +378,7 @@ nb::object iterative_inverse_diagonal(const CrossProducts& data, std::vector<dou
     std::vector<double> out;
     {
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         out = IterativeEvaluation(data, false, {}).inverse_diagonal(gamma.data(), levels);
     }
     return to_numpy(std::move(out));
@@ -371,6 +391,7 @@ nb::tuple estimate_inverse_diagonal(const CrossProducts& data, std::vector<doubl
     IterativeEvaluation::Estimate out;
     {
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         out = IterativeEvaluation(data, false, control)
                   .estimate_inverse_diagonal(gamma.data(), probes);
     }
@@ -385,6 +406,7 @@ nb::tuple factor(const CrossProducts& data, const SchurPlan& plan, std::vector<d
     std::vector<double> value;
     {
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         e.objective(gamma.data());
         e.schur().export_factor(start, index, value);
     }
@@ -396,6 +418,7 @@ nb::tuple factor(const CrossProducts& data, const SchurPlan& plan, std::vector<d
 SchurPlan plan_or_interrupt(const CrossTabulation& N, const std::string& method, double memory) {
     try {
         nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
         return plan_schur(N, method, memory, [] {
             nb::gil_scoped_acquire acquire;
             return PyErr_CheckSignals() != 0;
@@ -478,7 +501,9 @@ NB_MODULE(_core, m) {
         .def_ro("sparse_flops", &SchurPlan::sparse_flops)
         .def_prop_ro("supernodes", [](const SchurPlan& p) { return p.supernodes.supernodes; })
         .def_prop_ro("front", [](const SchurPlan& p) { return p.supernodes.front; })
-        .def_prop_ro("column_counts", [](const SchurPlan& p) { return to_numpy(p.supernodes.count); })
+        .def_prop_ro("column_counts",
+                     [](const SchurPlan& p) { return to_numpy(p.supernodes.count); })
+        .def_ro("leading_cells", &SchurPlan::leading_cells)
         .def_prop_ro("order", [](const SchurPlan& p) { return to_numpy(p.order); });
 
     nb::class_<CrossProducts>(m, "CrossProducts")
@@ -523,7 +548,7 @@ NB_MODULE(_core, m) {
           nb::arg("tolerance"), nb::arg("most_iterations"), nb::arg("on_iteration").none());
     m.def("fit_iterative", &fit_iterative, nb::arg("data"), nb::arg("reml"),
           nb::arg("start").none(), nb::arg("monte_carlo"), nb::arg("seed"),
-          nb::arg("log_determinant"), nb::arg("on_iteration").none());
+          nb::arg("log_determinant"), nb::arg("plan").none(), nb::arg("on_iteration").none());
     m.def("evaluate", &evaluate, nb::arg("data"), nb::arg("plan"), nb::arg("gamma"),
           nb::arg("reml"), nb::arg("derivatives"));
     m.def("inverse_diagonal", &inverse_diagonal, nb::arg("data"), nb::arg("plan"),

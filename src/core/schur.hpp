@@ -21,6 +21,7 @@ struct SchurPlan {
     enum class Method { none, small, dense, sparse };
     Method method = Method::none;
     size_t dimension = 0;
+    size_t leading_cells = 0;  // of the leading term's levels with others
     double clique_work = 0.0;  // sum over leading levels of (trailing cells in the row)^2
     double nonzeros = 0.0;     // of the factor
     double flops = 0.0;        // of factor and inverse

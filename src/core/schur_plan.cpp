@@ -58,6 +58,7 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double
     using Method = SchurPlan::Method;
     SchurPlan plan;
     const size_t n = plan.dimension = N.q_trailing();
+    plan.leading_cells = N.leading.nonzeros();
     if (n == 0 || wanted == "none") return plan;
     for (size_t j = 0; j < N.q_leading(); ++j) {
         const auto m = static_cast<double>(N.leading.start[j + 1] - N.leading.start[j]);
@@ -103,7 +104,8 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double
     plan.method = Method::sparse;
     plan.nonzeros = supernodes.nonzeros;
     plan.flops = supernodes.flops + 2.0 * plan.clique_work;
-    plan.bytes = entry_bytes * supernodes.stored + 4.0 * static_cast<double>(supernodes.rows.size());
+    plan.bytes =
+        entry_bytes * supernodes.stored + 4.0 * static_cast<double>(supernodes.rows.size());
     plan.seconds = supernodes.seconds + pairs_seconds;
     plan.order = supernodes.order;
     plan.supernodes = std::move(supernodes);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <memory>
@@ -107,6 +108,17 @@ std::mutex team_mutex;  // one job at a time; another caller works alone meanwhi
 size_t team_size = 0;
 std::unique_ptr<Team> team;
 
+thread_local const std::function<void()>* watch = nullptr;
+thread_local std::chrono::steady_clock::time_point next_check;
+
+void check_now_and_then() {
+    if (!watch) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now < next_check) return;
+    next_check = now + std::chrono::milliseconds(100);
+    (*watch)();
+}
+
 std::once_flag fork_handler;
 
 // The threads do not survive a fork: the child forgets them and makes its own.
@@ -117,7 +129,14 @@ void forget_team() {
 
 }  // namespace
 
+Watch::Watch(std::function<void()> check) : check_(std::move(check)), before_(watch) {
+    watch = &check_;
+}
+
+Watch::~Watch() { watch = before_; }
+
 void parallel_for(size_t count, const std::function<void(size_t)>& task) {
+    check_now_and_then();
     std::unique_lock lock(team_mutex, std::try_to_lock);
     if (count < 2 || !lock.owns_lock()) {
         for (size_t i = 0; i < count; ++i) task(i);

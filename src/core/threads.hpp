@@ -12,6 +12,20 @@ namespace mm {
 // must do the same arithmetic wherever it runs.
 void parallel_for(std::size_t count, const std::function<void(std::size_t)>& task);
 
+// While it lives, parallel_for calls `check` in this thread, before tasks begin and not more often
+// than ten times a second; it may throw, and so end the work.
+class Watch {
+   public:
+    explicit Watch(std::function<void()> check);
+    ~Watch();
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+
+   private:
+    std::function<void()> check_;
+    const std::function<void()>* before_;
+};
+
 // How many threads there are, the caller included: OMP_NUM_THREADS if it is set, otherwise the
 // processors that this process may use.
 std::size_t thread_count();

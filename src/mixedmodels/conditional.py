@@ -50,7 +50,7 @@ def conditional_sds(model: LinearMixedModel) -> ConditionalSDs:
     """
     sums, theta = model.cross_products, model.theta
     scale = model.sigma * theta_of_levels(theta, sums.levels)
-    if model.plan.method != "iterative":
+    if model.plan.has_factor:
         diagonal = _core.inverse_diagonal(sums.response, model.plan.core, theta**2)
         return ConditionalSDs(scale * np.sqrt(diagonal), np.zeros(diagonal.size))
     value, error = _core.estimate_inverse_diagonal(sums.response, theta**2, PROBES, model.plan.seed)
@@ -82,7 +82,7 @@ def chosen_sds(model: LinearMixedModel, label: str, levels: Any) -> NDArray[np.f
         raise UnknownLevelError(f"{label} has no level {unknown[0]!r}")
     sums = model.cross_products
     place = place + sum(sums.levels[:term])
-    if model.plan.method != "iterative":
+    if model.plan.has_factor:
         return conditional_sds(model).values[place]
     diagonal = _core.iterative_inverse_diagonal(sums.response, model.theta**2, place.tolist())
     sds: NDArray[np.float64] = model.sigma * model.theta[term] * np.sqrt(diagonal)

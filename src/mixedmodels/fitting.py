@@ -59,7 +59,7 @@ def lmer(
         What to do with rows in which a needed value is missing.
     start : array_like (k,), optional
         θ to start from, in the order in which the terms are printed; moments by default.
-    method : {"auto", "exact", "dense", "sparse", "iterative"}, default "auto"
+    method : {"auto", "exact", "dense", "sparse", "hybrid", "iterative"}, default "auto"
         How the criterion is evaluated; see `mixedmodels.plan`.
     verbose : bool, default False
         Print each iteration.
@@ -165,12 +165,18 @@ def fit(formula: str | Formula, data: Any, options: Options) -> LinearMixedModel
     return LinearMixedModel(design, sums, chosen, optimum, options, design.data_name)
 
 
-def optimise(sums: CrossProducts, chosen: Plan, options: Options) -> Optimum:
-    """Minimise the criterion as the options say, reporting progress."""
+def optimise(
+    sums: CrossProducts,
+    chosen: Plan,
+    options: Options,
+    near: NDArray[np.float64] | None = None,
+) -> Optimum:
+    """Minimise the criterion as the options say, reporting progress; from `near` if it is near."""
     start = None if options.start is None else _start(options.start, sums.labels)
     criterion = "REML criterion" if options.reml else "deviance"
     with Progress(sums.labels, criterion, options.verbose, options.progress) as progress:
-        optimum = minimise(sums, chosen, options.reml, start, progress if progress.wanted else None)
+        report = progress if progress.wanted else None
+        optimum = minimise(sums, chosen, options.reml, start, report, near)
     if not optimum.converged:
         warn(
             f"the optimiser stopped early ({optimum.core.ending}): the {criterion} could still "

@@ -233,9 +233,9 @@ class LinearMixedModel(Printed):
 
     @cached_property
     def _factor(self) -> tuple[csc_array, NDArray[np.int64]]:
-        if self.plan.method == "iterative":
+        if not self.plan.has_factor:
             raise ArgumentError(
-                "an iterative fit has no Cholesky factor; update(method='hybrid') makes one, if it "
+                "this iterative fit has no Cholesky factor; update(method='hybrid') makes one, if it "
                 "goes into memory"
             )
         return cholesky_factor(self.cross_products, self.plan, self.theta)
@@ -323,7 +323,10 @@ class LinearMixedModel(Printed):
         E    56.73319
         F   -44.99529
         """
-        return RandomEffects(self.design.groupings, self.b, lambda: self._condsd)
+        return RandomEffects(self.design.groupings, self.b, self._conditional_sds)
+
+    def _conditional_sds(self) -> ConditionalSDs:
+        return self._condsd
 
     @cached_property
     def _condsd(self) -> ConditionalSDs:
@@ -354,8 +357,8 @@ class LinearMixedModel(Printed):
         >>> import mixedmodels as mm
         >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
         >>> fm1.condsd("Batch", ["A", "F"]).round(3)
-        A    19.562
-        F    19.562
+        A    19.587
+        F    19.587
         Name: condsd, dtype: float64
         """
         import pandas as pd
@@ -593,7 +596,10 @@ class LinearMixedModel(Printed):
             chosen = make_plan(
                 self.cross_products, options.method, mc_error=options.mc_error, seed=options.seed
             )
-            optimum = optimise(self.cross_products, chosen, options)
+            # An iterative fit of the same criterion is where an exact one begins.
+            polished = self.optimum.probes and chosen.method != "iterative"
+            near = self.theta if polished and not {"reml", "start"} & set(changes) else None
+            optimum = optimise(self.cross_products, chosen, options, near)
             return replace(self, plan=chosen, optimum=optimum, options=options)
         if formula is not None and "start" not in changes:
             options = replace(options, start=None)  # it was for other terms

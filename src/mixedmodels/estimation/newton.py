@@ -166,6 +166,7 @@ def minimise(
     reml: bool,
     start: NDArray[np.float64] | None = None,
     on_iteration: Callable[[Iteration], None] | None = None,
+    near: NDArray[np.float64] | None = None,
 ) -> Optimum:
     """Find the variance ratios with the least criterion.
 
@@ -185,6 +186,8 @@ def minimise(
         θ to start from.
     on_iteration : callable, optional
         Called with each `Iteration` as it is reached.
+    near : ndarray (k,), optional
+        θ of an iterative fit that is to be made exact.
 
     Returns
     -------
@@ -203,20 +206,27 @@ def minimise(
             call(_iteration(*row))  # type: ignore[arg-type]
 
     squares = None if start is None else np.square(np.minimum(start, 1e100))
-    if plan.method == "iterative":
+    if plan.method == "iterative" or (plan.method == "hybrid" and near is None):
+        exact_follows = plan.method == "hybrid"
         fit, shares, probes, error, _ = _core.fit_iterative(
-            data.response, reml, squares, plan.mc_error, plan.seed, True, callback
+            data.response,
+            reml,
+            squares,
+            plan.mc_error,
+            plan.seed,
+            not exact_follows,
+            plan.core if plan.has_factor else None,
+            callback,
         )
-        return Optimum(_refuse_perfect(fit, data), reml, tuple(shares.tolist()), error, probes)
-    fit = _core.fit(
-        data.response,
-        plan.core,
-        reml,
-        squares,
-        TOLERANCE,
-        MOST_ITERATIONS,
-        callback,
-    )
+        _refuse_perfect(fit, data)
+        if not exact_follows:
+            return Optimum(fit, reml, tuple(shares.tolist()), error, probes)
+        near = np.sqrt(fit.gamma)
+    tolerance = TOLERANCE
+    if near is not None:
+        squares = np.square(near)
+        tolerance = LEAST_TOLERANCE
+    fit = _core.fit(data.response, plan.core, reml, squares, tolerance, MOST_ITERATIONS, callback)
     return Optimum(_refuse_perfect(fit, data), reml)
 
 
