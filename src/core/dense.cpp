@@ -88,10 +88,12 @@ using V8 [[gnu::vector_size(64)]] = double;
                                               size_t k, double* c, size_t ldc) {
     multiply_packed<V8, 3, 8>(a, b, m, n, k, c, ldc);
 }
-[[gnu::target("avx2,fma")]] void solve_avx2(const double* l, size_t ldl, size_t w, double* x, size_t m, size_t ldx) {
+[[gnu::target("avx2,fma")]] void solve_avx2(const double* l, size_t ldl, size_t w, double* x,
+                                            size_t m, size_t ldx) {
     solve_columns(l, ldl, w, x, m, ldx);
 }
-[[gnu::target("avx512f")]] void solve_avx512(const double* l, size_t ldl, size_t w, double* x, size_t m, size_t ldx) {
+[[gnu::target("avx512f")]] void solve_avx512(const double* l, size_t ldl, size_t w, double* x,
+                                             size_t m, size_t ldx) {
     solve_columns(l, ldl, w, x, m, ldx);
 }
 #endif
@@ -105,7 +107,8 @@ struct Kernel {
 Kernel choose_kernel() {
 #if defined(__x86_64__) && defined(__GNUC__)
     if (__builtin_cpu_supports("avx512f")) return {24, 8, kernel_avx512, solve_avx512};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {8, 6, kernel_avx2, solve_avx2};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return {8, 6, kernel_avx2, solve_avx2};
 #endif
     return {4, 4, kernel_baseline, solve_baseline};
 }

@@ -25,8 +25,8 @@ void subtract_product_parallel(size_t m, size_t n, size_t k, Strided A, Strided 
 // Returns false where a pivot is not positive.
 bool cholesky_blocked(double* a, size_t n);
 
-// The parts of a step, for panels of any leading dimension: the Cholesky factor of a diagonal block,
-// X <- X L^-T for m rows of X below it, and T = L^-1, w x w with zeros above its diagonal.
+// The parts of a step, for panels of any leading dimension: the Cholesky factor of a diagonal
+// block, X <- X L^-T for m rows of X below it, and T = L^-1, w x w with zeros above its diagonal.
 bool factor_diagonal(double* a, size_t w, size_t lda);
 void solve_panel(const double* l, size_t ldl, size_t w, double* x, size_t m, size_t ldx);
 void invert_triangle(const double* l, size_t w, size_t ldl, double* t);

@@ -170,8 +170,8 @@ List column_counts(const Columns& lower, const List& parent) {
 // Whether a supernode of this width, so filled, is better than two.
 bool worth_merging(double width, double zeros, double entries) {
     const double share = zeros / entries;
-    return (width <= 4 && (zeros <= 32 || share < 0.5)) || (width <= 16 && share < 0.6) || (width <= 48 && share < 0.2) ||
-           (width <= 512 && share < 0.08) || share < 0.02;
+    return (width <= 4 && (zeros <= 32 || share < 0.5)) || (width <= 16 && share < 0.6) ||
+           (width <= 48 && share < 0.2) || (width <= 512 && share < 0.08) || share < 0.02;
 }
 
 struct Merged {
@@ -294,7 +294,8 @@ Supernodes analyse(const SparseRows& cliques, const std::vector<Code>& order, Li
     // Columns of what became one supernode in a run, where the last of its parts was: parts that
     // are moved jump over columns that are not above them.
     std::vector<std::int64_t> part(m + 1, 0);
-    for (size_t s = 0; s < m; ++s) part[merged.into[s] + 1] += merged.first[s + 1] - merged.first[s];
+    for (size_t s = 0; s < m; ++s)
+        part[merged.into[s] + 1] += merged.first[s + 1] - merged.first[s];
     std::partial_sum(part.begin(), part.end(), part.begin());
     List label(n), final_order(n);
     out.count.resize(n);

@@ -27,9 +27,7 @@ struct Supernodes {
 
     size_t panels() const { return first.empty() ? 0 : first.size() - 1; }
     size_t width(size_t p) const { return static_cast<size_t>(first[p + 1] - first[p]); }
-    size_t below(size_t p) const {
-        return static_cast<size_t>(row_start[p + 1] - row_start[p]);
-    }
+    size_t below(size_t p) const { return static_cast<size_t>(row_start[p + 1] - row_start[p]); }
 };
 
 // The graph is a union of cliques, one a row of `cliques`, eliminated in the order given; the

@@ -327,7 +327,8 @@ nb::tuple factor(const CrossProducts& data, const SchurPlan& plan, std::vector<d
 }
 
 template <class T>
-std::vector<T> from_numpy(const nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>& a) {
+std::vector<T> from_numpy(
+    const nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>& a) {
     return {a.data(), a.data() + a.size()};
 }
 using Places = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -436,7 +437,8 @@ NB_MODULE(_core, m) {
         .def_ro("sparse_flops", &SchurPlan::sparse_flops)
         .def_prop_ro("supernodes", [](const SchurPlan& p) { return p.supernodes.supernodes; })
         .def_prop_ro("front", [](const SchurPlan& p) { return p.supernodes.front; })
-        .def_prop_ro("column_counts", [](const SchurPlan& p) { return to_numpy(p.supernodes.count); })
+        .def_prop_ro("column_counts",
+                     [](const SchurPlan& p) { return to_numpy(p.supernodes.count); })
         .def_prop_ro("order", [](const SchurPlan& p) { return to_numpy(p.order); });
 
     nb::class_<CrossProducts>(m, "CrossProducts")

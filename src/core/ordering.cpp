@@ -160,8 +160,8 @@ class QuotientGraph {
 
     // What is next to nearly everything is eliminated last, and is in nobody's way until then.
     void put_dense_rows_aside() {
-        const auto much = static_cast<size_t>(
-            std::max(40.0, 10.0 * std::sqrt(static_cast<double>(n_))));
+        const auto much =
+            static_cast<size_t>(std::max(40.0, 10.0 * std::sqrt(static_cast<double>(n_))));
         std::vector<size_t> degree(n_);
         for (size_t v = 0; v < n_; ++v) {
             degree[v] = initial_degree(v);

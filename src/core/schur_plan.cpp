@@ -103,7 +103,8 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double
     plan.method = Method::sparse;
     plan.nonzeros = supernodes.nonzeros;
     plan.flops = supernodes.flops + 2.0 * plan.clique_work;
-    plan.bytes = entry_bytes * supernodes.stored + 4.0 * static_cast<double>(supernodes.rows.size());
+    plan.bytes =
+        entry_bytes * supernodes.stored + 4.0 * static_cast<double>(supernodes.rows.size());
     plan.seconds = supernodes.seconds + pairs_seconds;
     plan.order = supernodes.order;
     plan.supernodes = std::move(supernodes);

@@ -12,11 +12,11 @@ namespace {
 
 using List = std::vector<Code>;
 
-constexpr size_t shares = 64;          // of the work, at most so much of it in a subtree
-constexpr size_t plain = 1500;         // multiplications below which loops beat packing
-constexpr size_t rows_of_task = 96;    // of a panel at the top of the tree
-constexpr size_t columns_of_task = 16; // of its assembly
-constexpr size_t group = 256;          // columns of the inverse gathered at a time
+constexpr size_t shares = 64;           // of the work, at most so much of it in a subtree
+constexpr size_t plain = 1500;          // multiplications below which loops beat packing
+constexpr size_t rows_of_task = 96;     // of a panel at the top of the tree
+constexpr size_t columns_of_task = 16;  // of its assembly
+constexpr size_t group = 256;           // columns of the inverse gathered at a time
 constexpr double parallel_entries = 1e6;
 
 // C <- C - A B'
@@ -104,8 +104,7 @@ class SupernodalSchur final : public Schur {
         log_determinant_ = 0.0;
         for (size_t p = 0; p < panels; ++p) {
             const Panel P = panel(factor_, p);
-            for (size_t j = 0; j < P.width; ++j)
-                log_determinant_ += 2.0 * std::log(P.column(j)[j]);
+            for (size_t j = 0; j < P.width; ++j) log_determinant_ += 2.0 * std::log(P.column(j)[j]);
         }
         return true;
     }
@@ -185,10 +184,10 @@ class SupernodalSchur final : public Schur {
                 local.resize(cells.size());
                 double total = 0.0;
                 for (size_t a = 0; a < cells.size();) {
-                    const Panel Z =
-                        panel(inverse_, static_cast<size_t>(panel_of_[positions[a]]));
+                    const Panel Z = panel(inverse_, static_cast<size_t>(panel_of_[positions[a]]));
                     locate(Z, positions.data() + a, cells.size() - a, local.data() + a);
-                    for (; a < cells.size() && static_cast<size_t>(positions[a]) < Z.first + Z.width;
+                    for (;
+                         a < cells.size() && static_cast<size_t>(positions[a]) < Z.first + Z.width;
                          ++a) {
                         const double* z = Z.column(static_cast<size_t>(local[a]));
                         double sum = 0.5 * cells[a].second * z[local[a]];
@@ -225,8 +224,12 @@ class SupernodalSchur final : public Schur {
 
     Panel panel(const Values& values, size_t p) const {
         const size_t w = symbolic_.width(p), below = symbolic_.below(p);
-        return {static_cast<size_t>(symbolic_.first[p]),          w, below, w + below,
-                symbolic_.rows.data() + symbolic_.row_start[p], values.data() + start_[p]};
+        return {static_cast<size_t>(symbolic_.first[p]),
+                w,
+                below,
+                w + below,
+                symbolic_.rows.data() + symbolic_.row_start[p],
+                values.data() + start_[p]};
     }
 
     // Subtrees that are independent tasks, consecutive small ones together, and the rest, the top.
@@ -352,8 +355,7 @@ class SupernodalSchur final : public Schur {
         if (!parallel) {
             apply(P, updates, 0, P.ld, local);
             if (!factor_diagonal(P.values, P.width, P.ld)) return false;
-            if (P.below > 0)
-                solve_panel(P.values, P.ld, P.width, P.under(), P.below, P.ld);
+            if (P.below > 0) solve_panel(P.values, P.ld, P.width, P.under(), P.below, P.ld);
         } else {
             const auto& given = updates;
             parallel_for((P.ld + rows_of_task - 1) / rows_of_task, [&](size_t task) {
@@ -401,8 +403,8 @@ class SupernodalSchur final : public Schur {
             }
             if (m * n * D.width <= plain) {
                 for (size_t j = 0; j < n; ++j) {
-                    double* column = target + static_cast<size_t>(D.rows[u.from + j] -
-                                                                  first_column) * P.ld;
+                    double* column =
+                        target + static_cast<size_t>(D.rows[u.from + j] - first_column) * P.ld;
                     for (size_t k = 0; k < D.width; ++k) {
                         const double f = columns[k * D.ld + j], *l = rows + k * D.ld;
                         for (size_t i = 0; i < m; ++i) column[local[from[i]]] -= f * l[i];
