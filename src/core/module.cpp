@@ -20,6 +20,7 @@
 #include "equations.hpp"
 #include "evaluation.hpp"
 #include "newton.hpp"
+#include "plan_state.hpp"
 #include "schur.hpp"
 #include "threads.hpp"
 
@@ -326,50 +327,6 @@ nb::tuple factor(const CrossProducts& data, const SchurPlan& plan, std::vector<d
                           to_numpy(std::move(value)));
 }
 
-template <class T>
-std::vector<T> from_numpy(
-    const nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>& a) {
-    return {a.data(), a.data() + a.size()};
-}
-using Places = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using PlanState = std::tuple<std::vector<double>, Codes, Codes, Codes, Places, Codes>;
-
-nb::tuple plan_state(const SchurPlan& p) {
-    const Supernodes& t = p.supernodes;
-    const auto number = [](auto x) { return static_cast<double>(x); };
-    return nb::make_tuple(
-        std::vector<double>{number(p.method), number(p.dimension), p.clique_work, p.nonzeros,
-                            p.flops, p.bytes, p.seconds, p.dense_bytes, number(p.beyond),
-                            p.sparse_nonzeros, p.sparse_flops, number(t.supernodes),
-                            number(t.front), t.nonzeros, t.flops, t.stored, t.seconds},
-        to_numpy(p.order), to_numpy(t.count), to_numpy(t.first), to_numpy(t.row_start),
-        to_numpy(t.rows));
-}
-
-void set_plan_state(SchurPlan& p, const PlanState& state) {
-    new (&p) SchurPlan();
-    const auto& [numbers, order, count, first, row_start, rows] = state;
-    if (numbers.size() != 17) throw std::invalid_argument("not the state of a plan");
-    const double* x = numbers.data();
-    p.method = static_cast<SchurPlan::Method>(*x++);
-    p.dimension = static_cast<size_t>(*x++);
-    for (double* to : {&p.clique_work, &p.nonzeros, &p.flops, &p.bytes, &p.seconds, &p.dense_bytes})
-        *to = *x++;
-    p.beyond = *x++ != 0.0;
-    p.sparse_nonzeros = *x++;
-    p.sparse_flops = *x++;
-    Supernodes& t = p.supernodes;
-    t.supernodes = static_cast<size_t>(*x++);
-    t.front = static_cast<size_t>(*x++);
-    for (double* to : {&t.nonzeros, &t.flops, &t.stored, &t.seconds}) *to = *x++;
-    p.order = from_numpy(order);
-    t.order = p.method == SchurPlan::Method::sparse ? p.order : std::vector<Code>();
-    t.count = from_numpy(count);
-    t.first = from_numpy(first);
-    t.row_start = from_numpy(row_start);
-    t.rows = from_numpy(rows);
-}
-
 // Ctrl-C ends the analysis too.
 SchurPlan plan_or_interrupt(const CrossTabulation& N, const std::string& method, double memory) {
     try {
@@ -422,8 +379,15 @@ NB_MODULE(_core, m) {
         .def("cross_products", &make_cross_products, nb::arg("y"));
 
     nb::class_<SchurPlan>(m, "SchurPlan")
-        .def("__getstate__", &plan_state)
-        .def("__setstate__", &set_plan_state)
+        .def("__getstate__",
+             [](const SchurPlan& p) {
+                 const std::string bytes = save(p);
+                 return nb::bytes(bytes.data(), bytes.size());
+             })
+        .def("__setstate__",
+             [](SchurPlan& p, const nb::bytes& state) {
+                 new (&p) SchurPlan(restore({state.c_str(), state.size()}));
+             })
         .def_prop_ro("method", [](const SchurPlan& p) { return std::string(name(p.method)); })
         .def_ro("dimension", &SchurPlan::dimension)
         .def_ro("nonzeros", &SchurPlan::nonzeros)
