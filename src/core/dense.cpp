@@ -52,10 +52,29 @@ template <class V, int MV, int NR>
         }
 }
 
+// X <- X L^-T for a few columns.
+[[gnu::always_inline]] inline void solve_columns(const double* l, size_t ldl, size_t w, double* x,
+                                                 size_t m, size_t ldx) {
+    for (size_t j = 0; j < w; ++j) {
+        double* xj = x + j * ldx;
+        for (size_t k = 0; k < j; ++k) {
+            const double f = l[k * ldl + j];
+            const double* xk = x + k * ldx;
+            for (size_t i = 0; i < m; ++i) xj[i] -= f * xk[i];
+        }
+        const double d = 1.0 / l[j * ldl + j];
+        for (size_t i = 0; i < m; ++i) xj[i] *= d;
+    }
+}
+
 using V2 [[gnu::vector_size(16)]] = double;
 void kernel_baseline(const double* a, const double* b, size_t m, size_t n, size_t k, double* c,
                      size_t ldc) {
     multiply_packed<V2, 2, 4>(a, b, m, n, k, c, ldc);
+}
+
+void solve_baseline(const double* l, size_t ldl, size_t w, double* x, size_t m, size_t ldx) {
+    solve_columns(l, ldl, w, x, m, ldx);
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -69,22 +88,50 @@ using V8 [[gnu::vector_size(64)]] = double;
                                               size_t k, double* c, size_t ldc) {
     multiply_packed<V8, 3, 8>(a, b, m, n, k, c, ldc);
 }
+[[gnu::target("avx2,fma")]] void solve_avx2(const double* l, size_t ldl, size_t w, double* x,
+                                            size_t m, size_t ldx) {
+    solve_columns(l, ldl, w, x, m, ldx);
+}
+[[gnu::target("avx512f")]] void solve_avx512(const double* l, size_t ldl, size_t w, double* x,
+                                             size_t m, size_t ldx) {
+    solve_columns(l, ldl, w, x, m, ldx);
+}
 #endif
 
 struct Kernel {
     size_t rows, cols;
     void (*run)(const double*, const double*, size_t, size_t, size_t, double*, size_t);
+    void (*solve)(const double*, size_t, size_t, double*, size_t, size_t);
 };
 
 Kernel choose_kernel() {
 #if defined(__x86_64__) && defined(__GNUC__)
-    if (__builtin_cpu_supports("avx512f")) return {24, 8, kernel_avx512};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {8, 6, kernel_avx2};
+    if (__builtin_cpu_supports("avx512f")) return {24, 8, kernel_avx512, solve_avx512};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return {8, 6, kernel_avx2, solve_avx2};
 #endif
-    return {4, 4, kernel_baseline};
+    return {4, 4, kernel_baseline, solve_baseline};
 }
 
 const Kernel kernel = choose_kernel();
+
+// k columns of `width` rows, one after the other: of a length known here, no call for each.
+template <size_t width>
+void copy_columns_of(const double* from, size_t ld, size_t k, double* out) {
+    for (size_t l = 0; l < k; ++l) __builtin_memcpy(out + l * width, from + l * ld, 8 * width);
+}
+void copy_columns(const double* from, size_t ld, size_t width, size_t k, double* out) {
+    switch (width) {
+        case 24:
+            return copy_columns_of<24>(from, ld, k, out);
+        case 8:
+            return copy_columns_of<8>(from, ld, k, out);
+        case 6:
+            return copy_columns_of<6>(from, ld, k, out);
+        default:
+            for (size_t l = 0; l < k; ++l) std::copy_n(from + l * ld, width, out + l * width);
+    }
+}
 
 // Groups of `width` rows, depth by depth, the last filled up with zeros.
 void pack(Strided A, size_t rows, size_t k, size_t width, std::vector<double>& to) {
@@ -94,8 +141,8 @@ void pack(Strided A, size_t rows, size_t k, size_t width, std::vector<double>& t
         const size_t here = std::min(width, rows - i);
         const double* from = A.values + i * A.row;
         if (A.row == 1 && here == width) {
-            for (size_t l = 0; l < k; ++l, out += width)
-                std::copy_n(from + l * A.column, width, out);
+            copy_columns(from, A.column, width, k, out);
+            out += width * k;
         } else {
             // Row by row: where columns are contiguous, that is how memory runs.
             if (here < width) std::fill_n(out, width * k, 0.0);
@@ -155,18 +202,14 @@ void subtract_product_parallel(size_t m, size_t n, size_t k, Strided A, Strided 
 }
 
 void solve_panel(const double* l, size_t ldl, size_t w, double* x, size_t m, size_t ldx) {
-    for (size_t j0 = 0; j0 < w; j0 += inner) {
-        const size_t wide = std::min(inner, w - j0);
-        if (j0 > 0) subtract_product(m, wide, j0, {x, 1, ldx}, {l + j0, 1, ldl}, x + j0 * ldx, ldx);
-        for (size_t j = j0; j < j0 + wide; ++j) {
-            double* xj = x + j * ldx;
-            for (size_t k = j0; k < j; ++k) {
-                const double f = l[k * ldl + j];
-                const double* xk = x + k * ldx;
-                for (size_t i = 0; i < m; ++i) xj[i] -= f * xk[i];
-            }
-            const double d = 1.0 / l[j * ldl + j];
-            for (size_t i = 0; i < m; ++i) xj[i] *= d;
+    for (size_t i = 0; i < m; i += chunk) {
+        const size_t rows = std::min(chunk, m - i);
+        double* xi = x + i;
+        for (size_t j = 0; j < w; j += inner) {
+            const size_t wide = std::min(inner, w - j);
+            if (j > 0)
+                subtract_product(rows, wide, j, {xi, 1, ldx}, {l + j, 1, ldl}, xi + j * ldx, ldx);
+            kernel.solve(l + j * ldl + j, ldl, wide, xi + j * ldx, rows, ldx);
         }
     }
 }

@@ -23,6 +23,7 @@
 #include "newton.hpp"
 #include "row_sums.hpp"
 #include "schur.hpp"
+#include "state.hpp"
 #include "threads.hpp"
 
 namespace nb = nanobind;
@@ -122,6 +123,13 @@ void add_rows(RowSums& sums, const std::vector<Codes>& codes, FortranMatrix X, V
     nb::gil_scoped_release release;
     const Watch watch(end_if_interrupted);
     sums.add(pointers, X.data(), y.data(), weights ? weights->data() : nullptr, m);
+}
+
+// What `state` of CrossProducts has saved, without the rows.
+nb::tuple restore_sums(const nb::bytes& state) {
+    CrossProducts products = restore_products({state.c_str(), state.size()});
+    PyStructure structure(products.structure);
+    return nb::make_tuple(std::move(structure), std::move(products));
 }
 
 nb::tuple finish_rows(RowSums& sums) {
@@ -488,6 +496,15 @@ NB_MODULE(_core, m) {
         .def("finish", &finish_rows);
 
     nb::class_<SchurPlan>(m, "SchurPlan")
+        .def("__getstate__",
+             [](const SchurPlan& p) {
+                 const std::string bytes = save(p);
+                 return nb::bytes(bytes.data(), bytes.size());
+             })
+        .def("__setstate__",
+             [](SchurPlan& p, const nb::bytes& state) {
+                 new (&p) SchurPlan(restore_plan({state.c_str(), state.size()}));
+             })
         .def_prop_ro("method", [](const SchurPlan& p) { return std::string(name(p.method)); })
         .def_ro("dimension", &SchurPlan::dimension)
         .def_ro("nonzeros", &SchurPlan::nonzeros)
@@ -510,6 +527,11 @@ NB_MODULE(_core, m) {
         .def_ro("yty", &CrossProducts::yty)
         .def_ro("yty_total", &CrossProducts::yty_total)
         .def_prop_ro("Zty", [](const CrossProducts& c) { return to_numpy(c.Zty); })
+        .def("state",
+             [](const CrossProducts& c) {
+                 const std::string bytes = save(c);
+                 return nb::bytes(bytes.data(), bytes.size());
+             })
         .def("moment_start", [](const CrossProducts& c) { return to_numpy(moment_start(c)); });
 
     nb::class_<Fit>(m, "Fit")
@@ -557,5 +579,6 @@ NB_MODULE(_core, m) {
           nb::arg("gamma"), nb::arg("levels"));
     m.def("estimate_inverse_diagonal", &estimate_inverse_diagonal, nb::arg("data"),
           nb::arg("gamma"), nb::arg("probes"), nb::arg("seed"));
+    m.def("restore_sums", &restore_sums, nb::arg("state"));
     m.def("factor", &factor, nb::arg("data"), nb::arg("plan"), nb::arg("gamma"));
 }

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <cmath>
 
-#include "dense.hpp"
+#include "selected_inverse.hpp"
 #include "threads.hpp"
 
 namespace mm {
@@ -12,98 +12,48 @@ namespace {
 
 using List = std::vector<Code>;
 
-constexpr size_t shares = 64;           // of the work, at most so much of it in a subtree
-constexpr size_t plain = 1500;          // multiplications below which loops beat packing
 constexpr size_t rows_of_task = 96;     // of a panel at the top of the tree
 constexpr size_t columns_of_task = 16;  // of its assembly
-constexpr size_t group = 256;           // columns of the inverse gathered at a time
 constexpr double parallel_entries = 1e6;
-
-// C <- C - A B'
-void subtract(bool parallel, size_t m, size_t n, size_t k, Strided A, Strided B, double* C,
-              size_t ldc) {
-    if (m * n * k > plain) {
-        (parallel ? subtract_product_parallel : subtract_product)(m, n, k, A, B, C, ldc);
-        return;
-    }
-    for (size_t j = 0; j < n; ++j)
-        for (size_t l = 0; l < k; ++l) {
-            const double f = B.values[j * B.row + l * B.column];
-            const double* a = A.values + l * A.column;
-            double* c = C + j * ldc;
-            for (size_t i = 0; i < m; ++i) c[i] -= f * a[i * A.row];
-        }
-}
-
-struct Panel {
-    size_t first, width, below, ld;
-    const Code* rows;  // below
-    double* values;    // column-major: the diagonal block, then the rows
-    double* column(size_t j) const { return values + j * ld; }
-    double* under() const { return values + width; }
-};
-
-// An array that is not filled when it is made, so that the threads that fill it place it.
-class Values {
-   public:
-    void resize(size_t size) {
-        if (size == size_) return;
-        values_.reset();
-        values_ = std::make_unique_for_overwrite<double[]>(size);
-        size_ = size;
-    }
-    double* data() const { return values_.get(); }
-
-   private:
-    std::unique_ptr<double[]> values_;
-    size_t size_ = 0;
-};
 
 class SupernodalSchur final : public Schur {
    public:
     SupernodalSchur(const CrossTabulation& N, const Supernodes& symbolic)
         : N_(N),
           symbolic_(symbolic),
+          panels_(symbolic),
           n_(symbolic.order.size()),
           below_(transpose(N.trailing, n_)),
-          position_(n_),
-          panel_of_(n_),
-          start_(1, 0) {
+          position_(n_) {
         for (size_t k = 0; k < n_; ++k) position_[symbolic.order[k]] = static_cast<Code>(k);
-        for (size_t p = 0; p < symbolic.panels(); ++p) {
-            const size_t w = symbolic.width(p);
-            std::fill_n(panel_of_.begin() + symbolic.first[p], w, static_cast<Code>(p));
-            start_.push_back(start_.back() + w * (w + symbolic.below(p)));
-        }
-        share_out();
-        factor_.resize(start_.back());
+        factor_.resize(panels_.size());
     }
 
     bool factor(const double* s, const double* kappa) override {
         inverted_ = false;
-        const size_t panels = symbolic_.panels();
+        const size_t panels = panels_.count();
         head_.assign(panels, -1);
         next_.assign(panels, -1);
         done_.assign(panels, 0);
         std::atomic<bool> positive{true};
-        parallel_for(subtrees_.size(), [&](size_t task) {
-            const auto [from, to] = subtrees_[task];
+        parallel_for(panels_.subtrees.size(), [&](size_t task) {
+            const auto [from, to] = panels_.subtrees[task];
             for (size_t p = from; p < to && positive; ++p) {
-                const Panel P = panel(factor_, p);
+                const Panel P = panels_.view(factor_, p);
                 assemble(P, 0, P.width, s, kappa, local_rows(P));
                 if (!eliminate(p, P, to, false)) positive = false;
             }
         });
         if (!positive) return false;
         // What the subtrees still have to give, in their order.
-        for (const auto& [from, to] : subtrees_)
+        for (const auto& [from, to] : panels_.subtrees)
             for (size_t p = from; p < to; ++p) wait(p, panels);
         assemble_top(s, kappa);
-        for (size_t p : top_)
-            if (!eliminate(p, panel(factor_, p), panels, true)) return false;
+        for (size_t p : panels_.top)
+            if (!eliminate(p, panels_.view(factor_, p), panels, true)) return false;
         log_determinant_ = 0.0;
         for (size_t p = 0; p < panels; ++p) {
-            const Panel P = panel(factor_, p);
+            const Panel P = panels_.view(factor_, p);
             for (size_t j = 0; j < P.width; ++j) log_determinant_ += 2.0 * std::log(P.column(j)[j]);
         }
         return true;
@@ -116,8 +66,8 @@ class SupernodalSchur final : public Schur {
             double* bc = b + c * ldb;
             std::vector<double> x(n_), sum;
             for (size_t k = 0; k < n_; ++k) x[k] = bc[symbolic_.order[k]];
-            for (size_t p = 0; p < symbolic_.panels(); ++p) {
-                const Panel P = panel(factor_, p);
+            for (size_t p = 0; p < panels_.count(); ++p) {
+                const Panel P = panels_.view(factor_, p);
                 double* xp = x.data() + P.first;
                 forward_solve(P.values, P.width, P.ld, xp, n_, 1);
                 sum.assign(P.below, 0.0);
@@ -135,8 +85,8 @@ class SupernodalSchur final : public Schur {
         by_columns(cols, [&](size_t c) {
             double* bc = b + c * ldb;
             std::vector<double> x(bc, bc + n_), rows;
-            for (size_t p = symbolic_.panels(); p-- > 0;) {
-                const Panel P = panel(factor_, p);
+            for (size_t p = panels_.count(); p-- > 0;) {
+                const Panel P = panels_.view(factor_, p);
                 double* xp = x.data() + P.first;
                 rows.resize(P.below);
                 for (size_t i = 0; i < P.below; ++i) rows[i] = x[P.rows[i]];
@@ -150,18 +100,13 @@ class SupernodalSchur final : public Schur {
 
     void invert() override {
         if (inverted_) return;
-        inverse_.resize(start_.back());
-        for (size_t i = top_.size(); i-- > 0;) invert_panel(top_[i], true);
-        parallel_for(subtrees_.size(), [&](size_t task) {
-            const auto [from, to] = subtrees_[task];
-            for (size_t p = to; p-- > from;) invert_panel(p, false);
-        });
+        selected_inverse(panels_, factor_, inverse_);
         inverted_ = true;
     }
 
     double inverse_diagonal(size_t c) const override {
         const auto k = static_cast<size_t>(position_[c]);
-        const Panel P = panel(inverse_, static_cast<size_t>(panel_of_[k]));
+        const Panel P = panels_.view(inverse_, panels_.of(position_[c]));
         return P.column(k - P.first)[k - P.first];
     }
 
@@ -184,7 +129,7 @@ class SupernodalSchur final : public Schur {
                 local.resize(cells.size());
                 double total = 0.0;
                 for (size_t a = 0; a < cells.size();) {
-                    const Panel Z = panel(inverse_, static_cast<size_t>(panel_of_[positions[a]]));
+                    const Panel Z = panels_.view(inverse_, panels_.of(positions[a]));
                     locate(Z, positions.data() + a, cells.size() - a, local.data() + a);
                     for (;
                          a < cells.size() && static_cast<size_t>(positions[a]) < Z.first + Z.width;
@@ -205,8 +150,8 @@ class SupernodalSchur final : public Schur {
                        std::vector<double>& value) const override {
         column_pattern(N_.leading, N_.leading_t, symbolic_.order, start, index);
         value.resize(index.size());
-        parallel_for(symbolic_.panels(), [&](size_t p) {
-            const Panel P = panel(factor_, p);
+        parallel_for(panels_.count(), [&](size_t p) {
+            const Panel P = panels_.view(factor_, p);
             List local;
             for (size_t j = 0; j < P.width; ++j) {
                 const auto from = start[P.first + j], to = start[P.first + j + 1];
@@ -221,58 +166,6 @@ class SupernodalSchur final : public Schur {
     struct Update {  // of a panel by rows from..to of an earlier one, and those below them
         size_t panel, from, to;
     };
-
-    Panel panel(const Values& values, size_t p) const {
-        const size_t w = symbolic_.width(p), below = symbolic_.below(p);
-        return {static_cast<size_t>(symbolic_.first[p]),
-                w,
-                below,
-                w + below,
-                symbolic_.rows.data() + symbolic_.row_start[p],
-                values.data() + start_[p]};
-    }
-
-    // Subtrees that are independent tasks, consecutive small ones together, and the rest, the top.
-    // They depend on the work alone, not on the number of threads.
-    void share_out() {
-        const size_t panels = symbolic_.panels();
-        std::vector<double> work(panels, 0.0);
-        std::vector<size_t> size(panels, 1), parent(panels, panels);
-        double total = 0.0;
-        for (size_t p = 0; p < panels; ++p) {
-            const auto w = static_cast<double>(symbolic_.width(p));
-            const double m = w + static_cast<double>(symbolic_.below(p));
-            const double own = 1000.0 + 3.0 * w * m * m;
-            total += own;
-            work[p] += own;
-            if (symbolic_.below(p) == 0) continue;
-            parent[p] = static_cast<size_t>(panel_of_[symbolic_.rows[symbolic_.row_start[p]]]);
-            work[parent[p]] += work[p];
-            size[parent[p]] += size[p];
-        }
-        const double most = total / shares;
-        double together = 0.0;
-        for (size_t p = panels; p > 0;) {
-            const size_t root = p - 1;
-            if (work[root] > most) {
-                top_.push_back(root);
-                p = root;
-                continue;
-            }
-            const size_t from = p - size[root];
-            if (!subtrees_.empty() && subtrees_.back().first == p &&
-                together + work[root] <= most) {
-                subtrees_.back().first = from;
-                together += work[root];
-            } else {
-                subtrees_.emplace_back(from, p);
-                together = work[root];
-            }
-            p = from;
-        }
-        std::reverse(top_.begin(), top_.end());
-        std::reverse(subtrees_.begin(), subtrees_.end());
-    }
 
     // Position -> row of the panel, for the panel's own positions.
     const List& local_rows(const Panel& P) const {
@@ -315,12 +208,12 @@ class SupernodalSchur final : public Schur {
 
     void assemble_top(const double* s, const double* kappa) const {
         std::vector<std::pair<size_t, size_t>> tasks;
-        for (size_t p : top_)
+        for (size_t p : panels_.top)
             for (size_t j = 0; j < symbolic_.width(p); j += columns_of_task)
                 tasks.emplace_back(p, j);
         parallel_for(tasks.size(), [&](size_t task) {
             const auto [p, j] = tasks[task];
-            const Panel P = panel(factor_, p);
+            const Panel P = panels_.view(factor_, p);
             assemble(P, j, std::min(P.width, j + columns_of_task), s, kappa, local_rows(P));
         });
     }
@@ -330,7 +223,7 @@ class SupernodalSchur final : public Schur {
     void wait(size_t p, size_t end) {
         const auto row = symbolic_.row_start[p] + done_[p];
         if (row >= symbolic_.row_start[p + 1]) return;
-        const auto target = static_cast<size_t>(panel_of_[symbolic_.rows[row]]);
+        const auto target = panels_.of(symbolic_.rows[row]);
         if (target >= end) return;
         next_[p] = head_[target];
         head_[target] = static_cast<Code>(p);
@@ -378,7 +271,7 @@ class SupernodalSchur final : public Schur {
                const List& local) const {
         thread_local std::vector<double> product;
         for (const Update& u : updates) {
-            const Panel D = panel(factor_, u.panel);
+            const Panel D = panels_.view(factor_, u.panel);
             const Code* from = D.rows + u.from;
             const Code* to = D.rows + D.below;
             const auto above = [&](Code row, size_t limit) {
@@ -422,98 +315,8 @@ class SupernodalSchur final : public Schur {
         }
     }
 
-    // With Y = L_RJ L_JJ^-1:  Z_RJ = -Z_RR Y,  Z_JJ = L_JJ^-T L_JJ^-1 - Y'Z_RJ, both triangles.
-    void invert_panel(size_t p, bool parallel) {
-        thread_local std::vector<double> T, Y, gathered;
-        const Panel L = panel(factor_, p), Z = panel(inverse_, p);
-        const size_t w = L.width, r = L.below;
-        std::fill_n(Z.values, w * Z.ld, 0.0);
-        T.resize(w * w);
-        invert_triangle(L.values, w, L.ld, T.data());
-        // Products are subtracted from zero: their signs change afterwards.
-        subtract(parallel, w, w, w, {T.data(), w, 1}, {T.data(), w, 1}, Z.values, Z.ld);
-        for (size_t j = 0; j < w; ++j)
-            for (size_t i = 0; i < w; ++i) Z.column(j)[i] = -Z.column(j)[i];
-        if (r == 0) return;
-        Y.assign(r * w, 0.0);  // -Y
-        subtract(parallel, r, w, w, {L.under(), 1, L.ld}, {T.data(), w, 1}, Y.data(), r);
-        for (double& y : Y) y = -y;
-        for (size_t from = 0, to; from < r; from = to) {
-            to = group_end(L, from);
-            const auto [G, ldg] = gather(L, from, to, parallel, gathered);
-            subtract(parallel, r - from, w, to - from, {G, 1, ldg}, {Y.data() + from, r, 1},
-                     Z.under() + from, Z.ld);
-            if (to < r)
-                subtract(parallel, to - from, w, r - to, {G + (to - from), ldg, 1},
-                         {Y.data() + to, r, 1}, Z.under() + from, Z.ld);
-        }
-        subtract(parallel, w, w, r, {Y.data(), r, 1}, {Z.under(), Z.ld, 1}, Z.values, Z.ld);
-    }
-
-    // The end of the rows of L, from `from` on, that lie in the same panel.
-    size_t block_end(const Panel& L, size_t from) const {
-        const auto p = static_cast<size_t>(panel_of_[L.rows[from]]);
-        const Code end = symbolic_.first[p + 1];
-        size_t to = from + 1;
-        while (to < L.below && L.rows[to] < end) ++to;
-        return to;
-    }
-
-    // Blocks are taken together up to a number of columns.
-    size_t group_end(const Panel& L, size_t from) const {
-        size_t to = block_end(L, from);
-        while (to < L.below) {
-            const size_t next = block_end(L, to);
-            if (next - from > group) break;
-            to = next;
-        }
-        return to;
-    }
-
-    // Columns from..to of Z_RR, rows from `from` on, with R the rows of L below its diagonal block;
-    // the square on the diagonal in full. A view of a panel where that is how it lies.
-    std::pair<const double*, size_t> gather(const Panel& L, size_t from, size_t to, bool parallel,
-                                            std::vector<double>& out) const {
-        const size_t r = L.below, ld = r - from;
-        List local(r - from);
-        for (size_t a = from, b; a < to; a = b) {
-            b = block_end(L, a);
-            const Panel Z = panel(inverse_, static_cast<size_t>(panel_of_[L.rows[a]]));
-            locate(Z, L.rows + a, r - a, local.data());
-            const auto start = static_cast<size_t>(local[0]);
-            if (a == from && b == to && static_cast<size_t>(local[r - a - 1]) - start == r - a - 1)
-                return {Z.column(start) + start, Z.ld};
-            if (a == from) out.resize(ld * (to - from));
-            const auto copy = [&](size_t j) {
-                const double* z = Z.column(static_cast<size_t>(local[j - a]));
-                double* g = out.data() + (j - from) * ld;
-                for (size_t i = from; i < a; ++i)  // gathered already, across the diagonal
-                    g[i - from] = out[(i - from) * ld + (j - from)];
-                for (size_t i = a; i < r; ++i) g[i - from] = z[local[i - a]];
-            };
-            if (parallel && static_cast<double>(b - a) * static_cast<double>(ld) > 1e5)
-                parallel_for(b - a, [&](size_t j) { copy(a + j); });
-            else
-                for (size_t j = a; j < b; ++j) copy(j);
-        }
-        return {out.data(), ld};
-    }
-
-    // The places in a panel of ascending positions that all are in it.
-    static void locate(const Panel& P, const Code* positions, size_t count, Code* local) {
-        const auto end = static_cast<Code>(P.first + P.width);
-        size_t i = 0;
-        for (; i < count && positions[i] < end; ++i)
-            local[i] = positions[i] - static_cast<Code>(P.first);
-        const Code* at = P.rows;
-        for (; i < count; ++i, ++at) {
-            if (*at != positions[i]) at = std::lower_bound(at, P.rows + P.below, positions[i]);
-            local[i] = static_cast<Code>(P.width) + static_cast<Code>(at - P.rows);
-        }
-    }
-
     void by_columns(size_t count, const std::function<void(size_t)>& task) const {
-        if (static_cast<double>(start_.back()) * static_cast<double>(count) > parallel_entries)
+        if (static_cast<double>(panels_.size()) * static_cast<double>(count) > parallel_entries)
             parallel_for(count, task);
         else
             for (size_t c = 0; c < count; ++c) task(c);
@@ -521,12 +324,10 @@ class SupernodalSchur final : public Schur {
 
     const CrossTabulation& N_;
     const Supernodes& symbolic_;
+    Panels panels_;
     size_t n_;
     SparseRows below_;
-    List position_, panel_of_;
-    std::vector<size_t> start_;  // of the panels' values
-    std::vector<std::pair<size_t, size_t>> subtrees_;
-    std::vector<size_t> top_;
+    List position_;     // of a trailing level
     List head_, next_;  // panels that wait for a panel: the first, and the next after each
     List done_;         // rows of a panel that have been used
     Values factor_, inverse_;

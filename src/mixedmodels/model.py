@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from mixedmodels import _core
 from mixedmodels.conditional import ConditionalSDs, chosen_sds, conditional_sds
 from mixedmodels.cross_products import CrossProducts, cross_products
 from mixedmodels.design import Design, Outline
@@ -103,8 +104,10 @@ class LinearMixedModel(Printed):
     refitted: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The core's sums hold on to arrays; they are made again from the design.
-        state = (self.design, self.options, self.optimum)
+        # The core's sums hold on to the rows, and are made again from them if these are here.
+        rows_are_here = isinstance(self.design, Design)
+        sums = None if rows_are_here else self.cross_products.response.state()
+        state = (self.design, sums, self.plan, self.options, self.optimum)
         return _rebuild, (*state, self.data_name, self.refitted)
 
     # -- what was fitted ---------------------------------------------------------------------
@@ -235,8 +238,8 @@ class LinearMixedModel(Printed):
     def _factor(self) -> tuple[csc_array, NDArray[np.int64]]:
         if not self.plan.has_factor:
             raise ArgumentError(
-                "this iterative fit has no Cholesky factor; update(method='hybrid') makes one, if it "
-                "goes into memory"
+                "this iterative fit has no Cholesky factor; update(method='hybrid') makes one, if "
+                "it goes into memory"
             )
         return cholesky_factor(self.cross_products, self.plan, self.theta)
 
@@ -763,14 +766,20 @@ def _constant(values: Floats) -> Floats:
 
 def _rebuild(
     design: Outline,
+    state: bytes | None,
+    plan: Plan,
     options: Options,
     optimum: Optimum,
     data_name: str | None,
     refitted: bool,
 ) -> LinearMixedModel:
     """Make a model again of what was pickled."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RankDeficientWarning)  # said when it was fitted
-        sums = cross_products(design)
-    chosen = make_plan(sums, options.method, mc_error=options.mc_error, seed=options.seed)
-    return LinearMixedModel(design, sums, chosen, optimum, options, data_name, refitted)
+    if state is not None:
+        structure, response = _core.restore_sums(state)
+        labels = tuple(g.label for g in design.groupings)
+        sums = CrossProducts(structure, response, labels)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RankDeficientWarning)  # said when it was fitted
+            sums = cross_products(design)
+    return LinearMixedModel(design, sums, plan, optimum, options, data_name, refitted)

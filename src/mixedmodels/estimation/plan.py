@@ -194,8 +194,8 @@ def make_plan(
         raise FitTooLargeError(
             f"the {core.method} factor of the {core.dimension:,} levels of "
             f"{', '.join(data.labels[1:])} takes {format_bytes(core.bytes)} for its "
-            f"{core.nonzeros:,.0f} nonzeros and their inverse, and {format_bytes(ways.memory)} are free; "
-            f"method='iterative' takes {format_bytes(ways.vector_bytes)}"
+            f"{core.nonzeros:,.0f} nonzeros and their inverse, and {format_bytes(ways.memory)} are "
+            f"free; method='iterative' takes {format_bytes(ways.vector_bytes)}"
         )
     if method == "hybrid":
         return ways.hybrid(core, "asked for")
