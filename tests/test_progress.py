@@ -217,7 +217,7 @@ def test_a_line_is_shown_after_two_seconds_and_taken_away(terminal):
             shown(iteration(2))
             assert text.getvalue().count(HIDE) == 1  # the line changes; no other one is made
         # It is written ten times a second, and when it ends.
-        line = "iteration 2: deviance 123.4568, still to gain 1.0e-03, 2 s"
+        line = "iteration 2: deviance 123.4568, step 1, to gain 1.0e-03, 2 s, 2 s left"
         assert line in text.getvalue()
         assert text.getvalue().count(SHOW) == 1
         assert sys.stderr is text
@@ -358,3 +358,30 @@ def test_a_fit_that_does_not_converge_says_so(hurried, load):
 def test_a_fit_that_does_not_converge_warns(hurried, load):
     with pytest.warns(mm.ConvergenceWarning):
         mm.lmer(PENICILLIN, load("penicillin"))
+
+
+def test_stages_are_said_once_they_take_long(terminal):
+    with terminal as text:
+        with progress([100.0, 101.0, 102.5, 103.0]) as shown:
+            shown.stage("reading: 1,000 rows")
+            assert text.getvalue() == ""
+            shown.stage("reading: 2,000 rows")
+        assert "reading: 2,000 rows" in text.getvalue()
+        assert text.getvalue().count(HIDE) == text.getvalue().count(SHOW) == 1
+
+
+def test_a_stage_that_says_nothing_more_is_shown_when_its_time_has_come(terminal, monkeypatch):
+    monkeypatch.setattr("mixedmodels.estimation.progress.SECONDS_OF_SILENCE", 0.05)
+    with terminal as text:
+        with progress([0.0]) as shown:
+            shown.stage("planning the fit")
+            time.sleep(0.5)
+        assert "planning the fit" in text.getvalue()
+        assert text.getvalue().count(HIDE) == text.getvalue().count(SHOW) == 1
+
+
+def test_time_left_is_that_of_the_iterations_to_come():
+    with progress([0.0, 10.0, 20.0], wanted=True) as shown:
+        left = [shown._time_left(iteration(n), s) for n, s in ((0, 10.0), (1, 20.0))]
+    # From 0.002 two squarings end below 1e-8, at ten seconds each.
+    assert left == ["", ", 20 s left"]

@@ -19,6 +19,8 @@ from mixedmodels.errors import (
 from mixedmodels.row_sums import row_sums
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
@@ -88,13 +90,17 @@ class CrossProducts:
         return f"CrossProducts of {self.n} rows: {terms}; {cells} cells; rank of X {self.rank}"
 
 
-def cross_products(design: Outline) -> CrossProducts:
+def cross_products(
+    design: Outline, tell: Callable[[str], None] = lambda text: None
+) -> CrossProducts:
     """Sum the rows of a design.
 
     Parameters
     ----------
     design : Outline
         Response, model matrix and grouping factors, in memory or in a file.
+    tell : callable, optional
+        Told what is being done, while a file is read.
 
     Returns
     -------
@@ -118,7 +124,7 @@ def cross_products(design: Outline) -> CrossProducts:
         lost = [j for j, v in squares.items() if v < 1e-290 and np.any(X[:, j])]
         sums = None
     else:
-        structure, sums, lengths = row_sums(design)
+        structure, sums, lengths = row_sums(design, tell)
         squares = {j: float(lengths[j]) for j in structure.dropped}
         lost = [j for j, v in squares.items() if 0.0 < v < 1e-290]
     for j, square in squares.items():

@@ -6,7 +6,7 @@ The file is read twice: `read_design` learns levels, splines and which rows are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -256,6 +256,7 @@ def read_design(
     missing: Literal["drop", "error"] = "drop",
     context: Mapping[str, Any] | None = None,
     batch_rows: int | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> FileDesign:
     """Make a design of a formula and a file.
 
@@ -274,6 +275,8 @@ def read_design(
         rows at once.
     batch_rows : int, optional
         Rows read at a time.
+    tell : callable, optional
+        Told how many rows have been read.
 
     Returns
     -------
@@ -300,7 +303,7 @@ def read_design(
         roles = [name for name in (weights, offset) if name is not None]
         formula = formula.with_columns(empty.names, roles)
     formula.require_scalar()
-    return _Reader(file, formula, context, empty, batch_rows).design(weights, offset, missing)
+    return _Reader(file, formula, context, empty, batch_rows).design(weights, offset, missing, tell)
 
 
 class _Reader:
@@ -325,7 +328,13 @@ class _Reader:
         for node in self.nodes:
             self._refuse_calls(node)
 
-    def design(self, weights: str | None, offset: str | None, missing: str) -> FileDesign:
+    def design(
+        self,
+        weights: str | None,
+        offset: str | None,
+        missing: str,
+        tell: Callable[[str], None],
+    ) -> FileDesign:
         """Read the file once, and put together what was learnt."""
         formula = self.formula
         named = [name for node in self.nodes for name in self._columns_of(node)]
@@ -347,6 +356,7 @@ class _Reader:
         whole: list[pa.Table] = []
         sample = Sample()
         for table in self.file.batches(used, self.batch_rows):
+            tell(f"reading: {n_total:,} rows")
             if whole_names:
                 whole.append(table.select(whole_names))
             complete, positions, lacking = complete_rows(table, used, n_total)

@@ -13,7 +13,7 @@ from mixedmodels.design import Outline, build_design
 from mixedmodels.display.naming import caller_name
 from mixedmodels.errors import ArgumentError, ConvergenceWarning, warn
 from mixedmodels.estimation.newton import Optimum, minimise
-from mixedmodels.estimation.plan import Plan, make_plan
+from mixedmodels.estimation.plan import Plan, format_seconds, make_plan
 from mixedmodels.estimation.progress import Progress
 from mixedmodels.file_design import read_design
 from mixedmodels.files import is_path
@@ -22,6 +22,9 @@ from mixedmodels.model import LinearMixedModel, Options
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+# Fewer rows are summed and planned for before anyone could read what is being done.
+_MANY_ROWS = 100_000
 
 
 def lmer(
@@ -151,17 +154,23 @@ def design_of(formula: str | Formula, data: Any, **arguments: Any) -> Outline:
 
 def fit(formula: str | Formula, data: Any, options: Options) -> LinearMixedModel:
     """Fit a model with all options given."""
-    design = design_of(
-        formula,
-        data,
-        weights=options.weights,
-        offset=options.offset,
-        missing=options.missing,
-        context=options.context,
-    )
-    sums = cross_products(design)
-    chosen = make_plan(sums, options.method, mc_error=options.mc_error, seed=options.seed)
-    optimum = optimise(sums, chosen, options)
+    with _progress(options) as progress:
+        design = design_of(
+            formula,
+            data,
+            weights=options.weights,
+            offset=options.offset,
+            missing=options.missing,
+            context=options.context,
+            **({"tell": progress.stage} if is_path(data) else {}),
+        )
+        if design.n > _MANY_ROWS:
+            progress.stage(f"summing {design.n:,} rows")
+        sums = cross_products(design, progress.stage)
+        if design.n > _MANY_ROWS:
+            progress.stage("planning the fit")
+        chosen = make_plan(sums, options.method, mc_error=options.mc_error, seed=options.seed)
+        optimum = optimise(sums, chosen, options, progress)
     return LinearMixedModel(design, sums, chosen, optimum, options, design.data_name)
 
 
@@ -169,21 +178,34 @@ def optimise(
     sums: CrossProducts,
     chosen: Plan,
     options: Options,
+    progress: Progress | None = None,
     near: NDArray[np.float64] | None = None,
 ) -> Optimum:
     """Minimise the criterion as the options say, reporting progress; from `near` if it is near."""
     start = None if options.start is None else _start(options.start, sums.labels)
-    criterion = "REML criterion" if options.reml else "deviance"
-    with Progress(sums.labels, criterion, options.verbose, options.progress) as progress:
-        report = progress if progress.wanted else None
-        optimum = minimise(sums, chosen, options.reml, start, report, near)
+    if progress is None:
+        with _progress(options) as own:
+            return optimise(sums, chosen, options, own, near)
+    progress.labels = sums.labels
+    if sums.n > _MANY_ROWS:
+        progress.stage(f"{chosen.method} fit, about {format_seconds(chosen.seconds)}")
+    report = progress if progress.wanted else None
+    optimum = minimise(sums, chosen, options.reml, start, report, near)
     if not optimum.converged:
         warn(
-            f"the optimiser stopped early ({optimum.core.ending}): the {criterion} could still "
-            f"fall by {optimum.core.decrement / 2:.1e}; see the model's iterations",
+            f"the optimiser stopped early ({optimum.core.ending}): the {_criterion(options)} could "
+            f"still fall by {optimum.core.decrement / 2:.1e}; see the model's iterations",
             ConvergenceWarning,
         )
     return optimum
+
+
+def _progress(options: Options) -> Progress:
+    return Progress((), _criterion(options), options.verbose, options.progress)
+
+
+def _criterion(options: Options) -> str:
+    return "REML criterion" if options.reml else "deviance"
 
 
 def _start(start: Any, labels: tuple[str, ...]) -> NDArray[np.float64]:

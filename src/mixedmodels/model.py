@@ -602,7 +602,7 @@ class LinearMixedModel(Printed):
             # An iterative fit of the same criterion is where an exact one begins.
             polished = self.optimum.probes and chosen.method != "iterative"
             near = self.theta if polished and not {"reml", "start"} & set(changes) else None
-            optimum = optimise(self.cross_products, chosen, options, near)
+            optimum = optimise(self.cross_products, chosen, options, near=near)
             return replace(self, plan=chosen, optimum=optimum, options=options)
         if formula is not None and "start" not in changes:
             options = replace(options, start=None)  # it was for other terms

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +18,17 @@ _MOST_READINGS = 4
 _REDUNDANT = 1e-10
 
 
-def row_sums(design: Outline) -> tuple[_core.Structure, _core.CrossProducts, Floats]:
+def row_sums(
+    design: Outline, tell: Callable[[str], None] = lambda text: None
+) -> tuple[_core.Structure, _core.CrossProducts, Floats]:
     """Sum the rows of a design whose rows are in a file.
 
     Parameters
     ----------
     design : Outline
         The design.
+    tell : callable, optional
+        Told how many rows have been read.
 
     Returns
     -------
@@ -46,6 +52,7 @@ def row_sums(design: Outline) -> tuple[_core.Structure, _core.CrossProducts, Flo
         sums = _core.RowSums(levels, R0, b0)
         least, greatest = np.inf, -np.inf
         for piece in design.pieces():
+            tell(f"summing: {sums.rows:,} of {design.n:,} rows")
             least, greatest = min(least, piece.y.min()), max(greatest, piece.y.max())
             y = piece.y if piece.offset is None else piece.y - piece.offset
             sums.add([g.codes for g in piece.groupings], piece.X, y, piece.weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 # Fits that end sooner than this say nothing.
 SECONDS_OF_SILENCE = 2.0
+# A decrement below this ends the descent of fits that take long.
+LEAST_DECREMENT = 1e-8
 
 
 class Progress:
@@ -42,7 +45,7 @@ class Progress:
         progress: bool | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._labels = labels
+        self.labels = labels
         self._criterion = criterion
         self._verbose = verbose
         self._shown = _is_terminal() if progress is None else progress
@@ -50,6 +53,10 @@ class Progress:
         self._clock = clock
         self._begun = clock()
         self._status: Status | None = None
+        self._stage = ""
+        self._timer: threading.Timer | None = None
+        self._lock = threading.Lock()
+        self._first: tuple[int, float] | None = None
 
     @property
     def wanted(self) -> bool:
@@ -60,14 +67,14 @@ class Progress:
         """Report one iteration."""
         if self._verbose:
             if iteration.number == 0:
-                names = "  ".join(f"{label:>10}" for label in self._labels)
+                names = "  ".join(f"{label:>10}" for label in self.labels)
                 print(
                     f"{'iteration':>9} {self._criterion:>18} {'step':>8} {'gradient':>10}"
                     f"  theta: {names}"
                 )
             theta = "  ".join(
                 f"{t:>{max(10, len(label))}.6f}"
-                for t, label in zip(iteration.theta, self._labels, strict=True)
+                for t, label in zip(iteration.theta, self.labels, strict=True)
             )
             largest = max(abs(g) for g in iteration.projected_gradient)
             print(
@@ -75,22 +82,59 @@ class Progress:
                 f"{largest:>10.2e}         {theta}",
                 flush=True,
             )
-        if self._shown and self._clock() - self._begun >= self._silence:
-            self._show(
-                f"iteration {iteration.number}: {self._criterion} "
-                f"{_number(iteration.objective, 4)}, "
-                f"still to gain {iteration.decrement / 2:.1e}, "
-                f"{self._clock() - self._begun:.0f} s"
-            )
+        if not self._shown:
+            return
+        seconds = self._clock() - self._begun
+        left = self._time_left(iteration, seconds)
+        step = f", step {iteration.step:.2g}" if iteration.number else ""
+        self._stage = (
+            f"iteration {iteration.number}: {self._criterion} "
+            f"{_number(iteration.objective, 4)}{step}, "
+            f"to gain {iteration.decrement / 2:.1e}, {seconds:.0f} s{left}"
+        )
+        if seconds >= self._silence:
+            self._show()
 
-    def _show(self, text: str) -> None:
-        if self._status is None:
-            from rich.console import Console
+    def stage(self, text: str) -> None:
+        """Say what is being done, once the silence is over.
 
-            self._status = Console(stderr=True).status(text)
-            self._status.start()
-        else:
-            self._status.update(text)
+        Parameters
+        ----------
+        text : str
+            Such as "reading: 1,000,000 rows".
+        """
+        if not self._shown:
+            return
+        self._stage = text
+        if self._clock() - self._begun >= self._silence:
+            self._show()
+        elif self._timer is None:
+            self._timer = threading.Timer(self._silence, self._show)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _time_left(self, iteration: Iteration, seconds: float) -> str:
+        """Estimate it from the pace so far, the decrement being squared by each iteration."""
+        if self._first is None:
+            self._first = (iteration.number, seconds)
+            return ""
+        number, begun = self._first
+        pace = (seconds - begun) / max(1, iteration.number - number)
+        steps, decrement = 0, iteration.decrement
+        while decrement > LEAST_DECREMENT and steps < 20:
+            decrement = 0.1 * decrement if decrement > 0.1 else decrement**2
+            steps += 1
+        return f", {pace * steps:.0f} s left" if steps and pace * steps >= 1 else ""
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._status is None:
+                from rich.console import Console
+
+                self._status = Console(stderr=True).status(self._stage)
+                self._status.start()
+            else:
+                self._status.update(self._stage)
 
     def __enter__(self) -> Progress:
         return self
@@ -101,8 +145,11 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock:
+            if self._status is not None:
+                self._status.stop()
 
 
 def _number(objective: float, decimals: int = 6) -> str:
