@@ -82,7 +82,7 @@ def test_verbose_prints_the_iterations_first(folder):
 
 def test_json(folder, load):
     found = json.loads(run("fit", FORMULA, "dyestuff.csv", "--json", "--verbose"))
-    fm = mm.lmer(FORMULA, load("dyestuff"))
+    fm = mm.lmer(FORMULA, "dyestuff.csv")
     assert found == {
         "formula": FORMULA,
         "data": "dyestuff",
@@ -194,8 +194,8 @@ def test_ranef_is_written_whole_or_not_at_all(folder, fails, monkeypatch, old):
     [
         ("none.csv", None, "there is no file none.csv"),
         ("none.parquet", None, "there is no file none.parquet"),
-        ("data.xlsx", b"", "data.xlsx must be a .csv or a .parquet file"),
-        ("data", b"", "data must be a .csv or a .parquet file"),
+        ("data.xlsx", b"", "data.xlsx must be a file of one of the kinds .parquet, .csv"),
+        ("data", b"", "data must be a file of one of the kinds .parquet, .csv"),
         ("empty.csv", b"", "empty.csv cannot be read"),
         ("ragged.csv", b"Yield,Batch\n1,A\n2,B,3\n", "ragged.csv cannot be read"),
         ("bytes.csv", b"\xff\xfe\x00Yield\n", "bytes.csv is not in UTF-8"),

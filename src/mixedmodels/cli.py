@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mixedmodels.errors import ArgumentError, DataError, MixedModelsError
+from mixedmodels.errors import ArgumentError, MixedModelsError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ app = typer.Typer(
 @app.command()
 def fit(
     formula: Annotated[str, typer.Argument(help='Such as "Yield ~ 1 + (1 | Batch)".')],
-    file: Annotated[Path, typer.Argument(help="The data: a .csv or .parquet file.")],
+    file: Annotated[Path, typer.Argument(help="The data: a .csv, .parquet or .arrow file.")],
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood instead of REML.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print each iteration.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -46,7 +46,7 @@ def fit(
         raise ArgumentError(f"{ranef} holds the data; write the random effects to another file")
     if ranef is not None and ranef.is_dir():
         raise ArgumentError(f"{ranef} is a folder; give the name of a file in it")
-    model = lmer(formula, read(file), reml=not ml, verbose=verbose and not as_json)
+    model = lmer(formula, file, reml=not ml, verbose=verbose and not as_json)
     if ranef is not None:
         write_whole(model.ranef().to_frame(), ranef)
     print(json.dumps(to_json(model), indent=2) if as_json else model)
@@ -68,52 +68,6 @@ def demo() -> None:
     from mixedmodels.demo import run
 
     run()
-
-
-def read(file: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file.
-
-    Raises
-    ------
-    ArgumentError
-        If there is no such file, or its name ends otherwise.
-    DataError
-        If it cannot be read as what its name says.
-    """
-    import pandas as pd
-
-    kind = file.suffix.lower()
-    if kind not in (".csv", ".parquet"):
-        raise ArgumentError(f"{file} must be a .csv or a .parquet file")
-    if not file.is_file():
-        raise ArgumentError(f"there is no file {file}")
-    try:
-        frame = read_csv(file) if kind == ".csv" else pd.read_parquet(file)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not in UTF-8; convert it") from error
-    except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{file} cannot be read: {reason}") from error
-    frame.attrs["name"] = file.stem
-    return frame
-
-
-def read_csv(file: Path) -> pd.DataFrame:
-    """Read a CSV file; labels such as 001 stay apart from 1, and no two columns share a name."""
-    import pandas as pd
-
-    header = pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0].dropna()
-    if header.duplicated().any():
-        name = header[header.duplicated()].iloc[0]
-        raise DataError(f"{file} has more than one column {name!r}; rename or remove one")
-    frame = pd.read_csv(file)
-    whole = [name for name in frame.columns if pd.api.types.is_integer_dtype(frame[name])]
-    if whole:
-        texts = pd.read_csv(file, usecols=whole, dtype=str)
-        for name in whole:
-            if texts[name].str.match(r"[+-]?0\d").any():
-                frame[name] = texts[name]
-    return frame
 
 
 def write_whole(frame: pd.DataFrame, file: Path) -> None:
