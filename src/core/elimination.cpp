@@ -170,7 +170,7 @@ List column_counts(const Columns& lower, const List& parent) {
 // Whether a supernode of this width, so filled, is better than two.
 bool worth_merging(double width, double zeros, double entries) {
     const double share = zeros / entries;
-    return (width <= 4 && (zeros <= 32 || share < 0.5)) || (width <= 16 && share < 0.6) ||
+    return (width <= 4 && (zeros <= 32 || share < 0.5)) || (width <= 16 && share < 0.3) ||
            (width <= 48 && share < 0.2) || (width <= 512 && share < 0.08) || share < 0.02;
 }
 

@@ -69,6 +69,11 @@ class SupernodalSchur final : public Schur {
             for (size_t k = 0; k < n_; ++k) x[k] = bc[symbolic_.order[k]];
             for (size_t p = 0; p < panels_.count(); ++p) {
                 const Panel P = panels_.view(factor_, p);
+                if (P.width == 1) {
+                    const double v = x[P.first] /= P.values[0];
+                    for (size_t i = 0; i < P.below; ++i) x[P.rows[i]] -= P.values[i + 1] * v;
+                    continue;
+                }
                 sum.assign(P.ld, 0.0);
                 for (size_t j = 0; j < P.width; ++j) {
                     const double* l = P.column(j);
@@ -87,6 +92,12 @@ class SupernodalSchur final : public Schur {
             std::vector<double> x(bc, bc + n_), rows;
             for (size_t p = panels_.count(); p-- > 0;) {
                 const Panel P = panels_.view(factor_, p);
+                if (P.width == 1 && P.ld < by_lanes) {
+                    double v = x[P.first];
+                    for (size_t i = 0; i < P.below; ++i) v -= P.values[i + 1] * x[P.rows[i]];
+                    x[P.first] = v / P.values[0];
+                    continue;
+                }
                 rows.resize(P.ld);
                 for (size_t i = 0; i < P.below; ++i) rows[P.width + i] = x[P.rows[i]];
                 for (size_t j = P.width; j-- > 0;) {
