@@ -193,7 +193,7 @@ void subtract_product_parallel(size_t m, size_t n, size_t k, Strided A, Strided 
         return;
     }
     // Few rows in smaller shares: what is summed in an entry, and in which order, is the same.
-    const size_t share = m < 4 * chunk ? chunk / 4 : chunk;
+    const size_t share = m < 4 * chunk ? chunk / 2 : chunk;
     parallel_for((m + share - 1) / share, [&](size_t task) {
         const size_t i = task * share;
         subtract_product(std::min(share, m - i), n, k, {A.values + i * A.row, A.row, A.column}, B,

@@ -170,7 +170,7 @@ List column_counts(const Columns& lower, const List& parent) {
 // Whether a supernode of this width, so filled, is better than two.
 bool worth_merging(double width, double zeros, double entries) {
     const double share = zeros / entries;
-    return (width <= 4 && (zeros <= 32 || share < 0.5)) || (width <= 16 && share < 0.6) ||
+    return (width <= 4 && (zeros <= 32 || share < 0.5)) || (width <= 16 && share < 0.3) ||
            (width <= 48 && share < 0.2) || (width <= 512 && share < 0.08) || share < 0.02;
 }
 
@@ -228,7 +228,7 @@ Merged merge_supernodes(const List& parent, const List& count) {
 // Time of a panel: what a call, an entry and a flop take; small products do not reach full speed.
 double panel_seconds(double w, double r) {
     const double flops = 3.0 * w * (w + r) * (w + r);
-    const double speed = 5e10 * w / (w + 24.0);
+    const double speed = 7e10 * w / (w + 24.0);
     return 3e-7 + 4e-9 * w * (w + r) + 2e-9 * r * r + flops / speed;
 }
 

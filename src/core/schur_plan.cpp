@@ -12,6 +12,7 @@ namespace {
 constexpr size_t small_dimension = 40;
 // Measured speeds, flops a second, and seconds a pair of cells.
 constexpr double dense_speed = 7e10, sparse_speed = 5e10, pair_seconds = 4e-9;
+constexpr double half_speed = 1200.0;  // the dimension that reaches half of it
 // Unless asked for, a factor is not pursued beyond this: an evaluation would take longer than
 // what does without a factor.
 constexpr double most_seconds = 60.0, most_nonzeros = 4e8;
@@ -66,7 +67,7 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double
     }
     const auto d = static_cast<double>(n);
     const double full = d * (d + 1.0) / 2.0;
-    const double dense_seconds = d * d * d / dense_speed;
+    const double dense_seconds = d * d * (d + half_speed) / dense_speed;
     // S is made, and quadratic forms in its inverse, pair of cells by pair of cells.
     const double pairs_seconds = plan.clique_work * pair_seconds;
     plan.dense_bytes = 16.0 * d * d;
@@ -87,7 +88,8 @@ SchurPlan plan_schur(const CrossTabulation& N, const std::string& wanted, double
     Limits limits{memory / entry_bytes, std::numeric_limits<double>::infinity()};
     if (wanted == "auto") {
         if (dense_fits && well_filled(N, n)) return choose_dense();
-        limits.nonzeros = std::min(dense_fits ? full : most_nonzeros, limits.nonzeros);
+        // A factor that is half full is better dense.
+        limits.nonzeros = std::min(dense_fits ? 0.5 * full + d : most_nonzeros, limits.nonzeros);
         limits.flops = (dense_fits ? dense_seconds : most_seconds) * sparse_speed;
     }
     const auto give_up = [&](double nonzeros, double flops) {

@@ -20,6 +20,10 @@ class Inverse {
         thread_local std::vector<double> T, Y, gathered;
         const Panel L = panels_.view(factor_, p), Z = panels_.view(inverse_, p);
         const size_t w = L.width, r = L.below;
+        if (w == 1 && r == 0) {
+            Z.values[0] = 1.0 / (L.values[0] * L.values[0]);
+            return;
+        }
         std::fill_n(Z.values, w * Z.ld, 0.0);
         T.resize(w * w);
         invert_triangle(L.values, w, L.ld, T.data());

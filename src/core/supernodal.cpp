@@ -12,9 +12,10 @@ namespace {
 
 using List = std::vector<Code>;
 
-constexpr size_t rows_of_task = 96;     // of a panel at the top of the tree
-constexpr size_t columns_of_task = 16;  // of its assembly
-constexpr double parallel_entries = 1e6;
+constexpr size_t rows_of_task = 192;      // of a tall panel at the top of the tree; else half
+constexpr size_t columns_of_task = 16;    // of its assembly
+constexpr size_t by_lanes = 32;           // rows above which a sum is taken in lanes
+constexpr double parallel_entries = 1e6;  // times right-hand sides, of a triangular solve
 
 class SupernodalSchur final : public Schur {
    public:
@@ -68,14 +69,18 @@ class SupernodalSchur final : public Schur {
             for (size_t k = 0; k < n_; ++k) x[k] = bc[symbolic_.order[k]];
             for (size_t p = 0; p < panels_.count(); ++p) {
                 const Panel P = panels_.view(factor_, p);
-                double* xp = x.data() + P.first;
-                forward_solve(P.values, P.width, P.ld, xp, n_, 1);
-                sum.assign(P.below, 0.0);
-                for (size_t j = 0; j < P.width; ++j) {
-                    const double v = xp[j], *l = P.under() + j * P.ld;
-                    for (size_t i = 0; i < P.below; ++i) sum[i] += l[i] * v;
+                if (P.width == 1) {
+                    const double v = x[P.first] /= P.values[0];
+                    for (size_t i = 0; i < P.below; ++i) x[P.rows[i]] -= P.values[i + 1] * v;
+                    continue;
                 }
-                for (size_t i = 0; i < P.below; ++i) x[P.rows[i]] -= sum[i];
+                sum.assign(P.ld, 0.0);
+                for (size_t j = 0; j < P.width; ++j) {
+                    const double* l = P.column(j);
+                    const double v = x[P.first + j] = (x[P.first + j] - sum[j]) / l[j];
+                    for (size_t i = j + 1; i < P.ld; ++i) sum[i] += l[i] * v;
+                }
+                for (size_t i = 0; i < P.below; ++i) x[P.rows[i]] -= sum[P.width + i];
             }
             std::copy(x.begin(), x.end(), bc);
         });
@@ -87,12 +92,23 @@ class SupernodalSchur final : public Schur {
             std::vector<double> x(bc, bc + n_), rows;
             for (size_t p = panels_.count(); p-- > 0;) {
                 const Panel P = panels_.view(factor_, p);
-                double* xp = x.data() + P.first;
-                rows.resize(P.below);
-                for (size_t i = 0; i < P.below; ++i) rows[i] = x[P.rows[i]];
-                for (size_t j = 0; j < P.width; ++j)
-                    xp[j] -= dot(P.under() + j * P.ld, rows.data(), P.below);
-                backward_solve(P.values, P.width, P.ld, xp, n_, 1);
+                if (P.width == 1 && P.ld < by_lanes) {
+                    double v = x[P.first];
+                    for (size_t i = 0; i < P.below; ++i) v -= P.values[i + 1] * x[P.rows[i]];
+                    x[P.first] = v / P.values[0];
+                    continue;
+                }
+                rows.resize(P.ld);
+                for (size_t i = 0; i < P.below; ++i) rows[P.width + i] = x[P.rows[i]];
+                for (size_t j = P.width; j-- > 0;) {
+                    const double* l = P.column(j);
+                    double sum = 0.0;
+                    if (P.ld < by_lanes)
+                        for (size_t i = j + 1; i < P.ld; ++i) sum += l[i] * rows[i];
+                    else
+                        sum = dot(l + j + 1, rows.data() + j + 1, P.ld - j - 1);
+                    rows[j] = x[P.first + j] = (x[P.first + j] - sum) / l[j];
+                }
             }
             for (size_t k = 0; k < n_; ++k) bc[symbolic_.order[k]] = x[k];
         });
@@ -251,15 +267,16 @@ class SupernodalSchur final : public Schur {
             if (P.below > 0) solve_panel(P.values, P.ld, P.width, P.under(), P.below, P.ld);
         } else {
             const auto& given = updates;
-            parallel_for((P.ld + rows_of_task - 1) / rows_of_task, [&](size_t task) {
-                const size_t row = task * rows_of_task;
-                apply(P, given, row, std::min(P.ld, row + rows_of_task), local);
+            const size_t share = P.ld < 8 * rows_of_task ? rows_of_task / 2 : rows_of_task;
+            parallel_for((P.ld + share - 1) / share, [&](size_t task) {
+                const size_t row = task * share;
+                apply(P, given, row, std::min(P.ld, row + share), local);
             });
             if (!factor_diagonal(P.values, P.width, P.ld)) return false;
-            parallel_for((P.below + rows_of_task - 1) / rows_of_task, [&](size_t task) {
-                const size_t row = task * rows_of_task;
+            parallel_for((P.below + share - 1) / share, [&](size_t task) {
+                const size_t row = task * share;
                 solve_panel(P.values, P.ld, P.width, P.under() + row,
-                            std::min(rows_of_task, P.below - row), P.ld);
+                            std::min(share, P.below - row), P.ld);
             });
         }
         wait(p, end);
