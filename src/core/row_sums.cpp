@@ -268,7 +268,6 @@ void RowSums::factor() {
         }
         T_(j, j) = std::sqrt(std::max(left, 0.0));
         if (!(R0_(j, j) * T_(j, j) > rank_tolerance * std::sqrt(squares_[j]))) {
-            for (const size_t i : kept_) T_(i, j) = 0.0;
             dropped_.push_back(j);
             continue;
         }

@@ -89,7 +89,7 @@ class Sample:
     def add(self, table: pa.Table, positions: NDArray[np.int64]) -> None:
         """Take some of these rows."""
         count = min(len(table), self._most)
-        taken = np.linspace(0, len(table) - 1, count).astype(np.int64)
+        taken = np.linspace(0, len(table) - 1, count).round().astype(np.int64)
         self._tables.append(table.take(taken))
         self._positions.append(positions[taken])
         if sum(map(len, self._positions)) > 2 * _SAMPLE_ROWS:
@@ -336,6 +336,8 @@ class _Reader:
         tell: Callable[[str], None],
     ) -> FileDesign:
         """Read the file once, and put together what was learnt."""
+        import pandas as pd
+
         formula = self.formula
         named = [name for node in self.nodes for name in self._columns_of(node)]
         roles = [name for name in (weights, offset) if name is not None]
@@ -379,6 +381,9 @@ class _Reader:
                 raise no_complete_row(lacking)
         self._learn(learners, whole)
 
+        few_rows, positions = sample.rows()
+        few = self._scope(Columns(few_rows, pd.Index(positions)))
+        numeric_response(formula, few)
         groupings, labels = self._groupings(random, n)
         factors: dict[int, Labels] = {}
         predictors: dict[int, Predictor] = {}
@@ -390,7 +395,6 @@ class _Reader:
                 predictors[v], factor = predictor_of(node, evaluate(node, here), None, here)
                 assert isinstance(factor, Factor)
                 factors[v] = Labels(distinct, factor.codes, factor.levels)
-        few = self._scope(Columns(sample.rows()[0]))
         for v, node in self.variables.items():
             if v not in fixed:
                 predictors[v], _ = predictor_of(node, evaluate(node, few), None, few)
