@@ -49,7 +49,7 @@ LARGE = {
             ("id", "instr", "dept"),
             seconds=10,
             megabytes=1500,
-            patience=2,
+            patience=4.5,
             exact=True,
             exact_seconds=40,
         ),
