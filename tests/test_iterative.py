@@ -124,6 +124,7 @@ def test_printed_forms_say_what_they_rest_on():
     fm = mm.lmer(formula, data, method="iterative")
     assert "Monte Carlo error of the criterion" in str(fm)
     assert "conjugate gradients on a Schur complement of order 300" in repr(fm.plan)
+    assert "criterion estimated" in repr(fm.plan)
     with pytest.raises(mm.ArgumentError, match="no Cholesky factor"):
         _ = fm.L
     refitted = fm.refit(data["y"] * 2)
@@ -139,6 +140,91 @@ def test_chosen_where_a_factor_is_too_dear(monkeypatch):
     assert mm.plan(formula, data).method == "iterative"
     with pytest.raises(mm.FitTooLargeError, match="method='iterative'"):
         mm.plan(formula, data, method="exact")
+
+
+def test_an_iterative_fit_made_exact_is_the_exact_fit(pair):
+    exact, fm = pair
+    polished = fm.update(method="hybrid")
+    assert polished.plan.method == "hybrid"
+    assert polished.converged
+    assert polished.objective_error == 0.0
+    np.testing.assert_allclose(polished.objective, exact.objective, rtol=1e-11)
+    np.testing.assert_allclose(polished.theta, exact.theta, rtol=1e-4, atol=1e-6)
+    # It begins where the iterative fit has ended.
+    assert len(polished.iterations) <= 4
+    assert "Monte Carlo" not in str(polished)
+
+
+def test_a_hybrid_fit_from_the_start():
+    formula, data = simulate(3, 4000, (500, 300), (0.8, 0.5))
+    fm = mm.lmer(formula, data, method="hybrid")
+    exact = mm.lmer(formula, data, method="exact")
+    np.testing.assert_allclose(fm.objective, exact.objective, rtol=1e-12)
+    assert fm.L.shape == (800, 800)
+    assert repr(fm.plan).startswith("Plan: hybrid, dense")
+
+
+def test_conditional_standard_deviations_within_their_errors(pair):
+    from dataclasses import replace
+
+    exact, fm = pair
+    fm = replace(fm, optimum=exact.optimum)  # the same parameters
+    found = fm.ranef()
+    for label, effects in exact.ranef().condsd.items():
+        expected = effects["(Intercept)"].to_numpy()
+        value = found.condsd[label]["(Intercept)"].to_numpy()
+        error = found.condsd_error[label]["(Intercept)"].to_numpy()
+        assert np.all(np.abs(value - expected) <= 6 * error + 2e-4 * expected)
+        assert np.sqrt(np.mean((value - expected) ** 2)) < 0.05 * expected.mean() + 1e-12
+        few = effects.index[:9]
+        chosen = fm.condsd(label, list(few))
+        assert list(chosen.index) == list(few)
+        np.testing.assert_allclose(chosen, expected[:9], rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(exact.condsd(label, few[0]), expected[:1], rtol=1e-12)
+    if exact.cross_products.levels[-1] <= 256:
+        np.testing.assert_array_equal(error, 0.0)  # solved for
+
+
+def test_chosen_levels_that_are_not_there():
+    formula, data = simulate(6, 3000, (500, 300), (0.8, 0.5))
+    fm = mm.lmer(formula, data, method="iterative")
+    with pytest.raises(mm.UnknownColumnError, match="no grouping factor 'c'; it has a, b"):
+        fm.condsd("c", [1])
+    with pytest.raises(mm.UnknownLevelError, match="a has no level 999"):
+        fm.condsd("a", [1, 999])
+
+
+def test_a_criterion_by_one_factorisation(monkeypatch):
+    """Where one factorisation costs little, only the estimates rest on Monte Carlo."""
+    from mixedmodels.estimation import plan
+
+    formula, data = simulate(7, 3000, (500, 300), (0.8, 0.5))
+    monkeypatch.setattr(plan, "_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(plan, "_PATIENCE", 0.0)
+    monkeypatch.setattr(plan, "_POLISHING_EVALUATIONS", 1e9)
+    monkeypatch.setattr(plan, "_FACTOR_SHARE", 0.0)
+    fm = mm.lmer(formula, data)
+    assert fm.plan.method == "iterative"
+    assert "exact, by one factorisation" in repr(fm.plan)
+    assert fm.objective_error == 0.0
+    assert max(fm.optimum.mc_error) > 0
+    at_theta = fm.update(method="exact", start=fm.theta).iterations["objective"].iloc[0]
+    np.testing.assert_allclose(fm.objective, at_theta, rtol=1e-11)
+    assert fm.L.shape == (fm.u.size, fm.u.size)
+    np.testing.assert_array_equal(fm.ranef().condsd_error["a"], 0.0)
+
+
+def test_anova_says_when_it_rests_on_monte_carlo():
+    formula, data = simulate(2, 4000, (500, 300), (0.8, 0.1), p=2)
+    large = mm.lmer(formula, data, reml=False, method="iterative")
+    small = mm.lmer("y ~ 1 + (1 | a) + (1 | b)", data, reml=False, method="iterative")
+    table = mm.anova(small, large)
+    assert any("estimated by Monte Carlo" in note for note in table.notes)
+    exact = mm.anova(small.update(method="hybrid"), large.update(method="hybrid"))
+    assert not any("Monte Carlo" in note for note in exact.notes)
+    error = np.hypot(small.objective_error, large.objective_error)
+    off = table.to_frame()["chisq"].iloc[1] - exact.to_frame()["chisq"].iloc[1]
+    assert abs(off) < 5 * error
 
 
 @pytest.mark.parametrize("mc_error", [0, 1, -0.1, float("nan")])

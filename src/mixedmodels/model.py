@@ -730,10 +730,11 @@ class LinearMixedModel(Printed):
             () if self.converged else (f"not converged: {self.optimum.core.ending}",)
         )
         if self.optimum.probes:
+            error = self.optimum.objective_error
             notes += (
-                f"iterative fit, {self.optimum.probes} probes: Monte Carlo error of the criterion "
-                f"{self.optimum.objective_error:.2g}, of the variances at most "
-                f"{max(self.optimum.mc_error):.2g} standard errors",
+                f"iterative fit, {self.optimum.probes} probes: Monte Carlo error of the variances "
+                f"at most {max(self.optimum.mc_error):.2g} standard errors, of the criterion "
+                + (f"{error:.2g}" if error else "none: it is exact"),
             )
         return ModelSummary(
             reml=self.reml,
