@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 import designs
 import mixedmodels as mm
 from mixedmodels.estimation import plan as planning
-from mixedmodels.estimation.plan import available_memory, format_bytes
+from mixedmodels.estimation.plan import available_memory, format_bytes, format_seconds
 
 NESTED = {"pupil": np.arange(2000) // 2, "class": np.arange(2000) // 10}
 NESTED |= {"school": np.arange(2000) // 50, "y": np.sin(np.arange(2000.0))}
@@ -181,3 +181,22 @@ def test_memory_unknown_is_no_limit(monkeypatch, error):
 )
 def test_bytes_with_a_unit(count, text):
     assert format_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1e-6, "less than 1 ms"),
+        (0.0123, "12 ms"),
+        (0.349, "350 ms"),
+        (0.96, "0.96 s"),
+        (1.04, "1 s"),
+        (28.4, "28 s"),
+        (99.4, "99 s"),
+        (150, "2.5 min"),
+        (5960, "99 min"),
+        (1e7, "2,778 h"),
+    ],
+)
+def test_times_with_a_unit(seconds, text):
+    assert format_seconds(seconds) == text

@@ -298,12 +298,8 @@ def format_bytes(count: float) -> str:
 
 def format_seconds(seconds: float) -> str:
     """Write a time with a unit, two digits."""
-    if seconds < 0.95e-3:
-        return "less than 1 ms"
-    if seconds < 0.95:
-        return f"{1e3 * seconds:.2g} ms"
-    if seconds < 99.5:
-        return f"{seconds:.2g} s"
-    if seconds < 5940:
-        return f"{seconds / 60:.2g} min"
+    for unit, size, most in (("ms", 1e-3, 0.95), ("s", 1.0, 99.5), ("min", 60.0, 5970.0)):
+        if seconds < most:
+            two_digits = float(f"{seconds / size:.2g}")
+            return f"{two_digits:g} {unit}" if seconds >= 1e-3 else "less than 1 ms"
     return f"{seconds / 3600:,.0f} h"
