@@ -20,6 +20,7 @@
 #include "cross_products.hpp"
 #include "equations.hpp"
 #include "evaluation.hpp"
+#include "fit.hpp"
 #include "newton.hpp"
 #include "row_sums.hpp"
 #include "schur.hpp"
@@ -56,6 +57,8 @@ nb::object to_numpy(std::vector<T> values, std::vector<size_t> shape = {}) {
     return nb::cast(nb::ndarray<nb::numpy, T>(owned->data(), shape.size(), shape.data(), owner,
                                               strides.data()));
 }
+
+nb::bytes to_bytes(const std::string& s) { return nb::bytes(s.data(), s.size()); }
 
 nb::object to_numpy(const Matrix& m) { return to_numpy(m.values, {m.rows, m.cols}); }
 
@@ -141,113 +144,6 @@ nb::tuple finish_rows(RowSums& sums) {
     }
     PyStructure structure(products->structure);
     return nb::make_tuple(std::move(structure), std::move(*products));
-}
-
-// beta in the units of the kept columns of X, from its value on the orthonormal basis.
-std::vector<double> original_beta(const CrossProducts& data, const std::vector<double>& on_basis) {
-    const Matrix& R = data.structure->basis.R;
-    std::vector<double> b(R.cols);
-    for (size_t j = R.cols; j-- > 0;) {
-        double v = data.beta0[j] + on_basis[j];
-        for (size_t i = j + 1; i < R.cols; ++i) v -= R(j, i) * b[i];
-        b[j] = v / R(j, j);
-    }
-    return b;
-}
-
-// (X'V^-1 X)^-1 in the units of X, relative to sigma^2.
-Matrix unscaled_covariance(const Matrix& RX, const Matrix& R) {
-    const size_t p = R.cols;
-    Matrix product(p, p);
-    for (size_t j = 0; j < p; ++j)
-        for (size_t i = 0; i <= j; ++i)
-            for (size_t l = i; l <= j; ++l) product(i, j) += RX(i, l) * R(l, j);
-    const Matrix T = invert_upper(product);
-    Matrix V(p, p);
-    for (size_t i = 0; i < p; ++i)
-        for (size_t j = 0; j < p; ++j)
-            for (size_t l = std::max(i, j); l < p; ++l) V(i, j) += T(i, l) * T(j, l);
-    return V;
-}
-
-double log_det_R(const Matrix& R) {
-    double sum = 0.0;
-    for (size_t j = 0; j < R.cols; ++j) sum += 2.0 * std::log(std::abs(R(j, j)));
-    return sum;
-}
-
-// What is read off a fit.
-struct Fit {
-    Optimum optimum;
-    std::vector<double> beta, u;
-    Matrix vcov;
-    double r2 = 0.0, nu = 0.0, log_det_M = 0.0, log_det_X = 0.0, yty = 0.0;
-};
-
-// For pickling: all of a fit, vectors as lists.
-using IterationState =
-    std::tuple<int, int, double, double, double, std::vector<double>, std::vector<double>>;
-using FitState =
-    std::tuple<int, double, double, std::vector<double>, std::vector<double>, std::vector<double>,
-               std::vector<IterationState>, int, std::vector<double>, std::vector<double>, size_t,
-               std::vector<double>, std::vector<double>>;
-
-FitState fit_state(const Fit& f) {
-    std::vector<IterationState> trace;
-    for (const Iteration& it : f.optimum.trace)
-        trace.emplace_back(it.number, it.evaluations, it.objective, it.step, it.decrement, it.gamma,
-                           it.gradient);
-    const Optimum& o = f.optimum;
-    return {static_cast<int>(o.ending),
-            o.objective,
-            o.decrement,
-            o.gamma,
-            o.gradient,
-            o.information,
-            std::move(trace),
-            o.evaluations,
-            f.beta,
-            f.u,
-            f.vcov.rows,
-            f.vcov.values,
-            {f.r2, f.nu, f.log_det_M, f.log_det_X, f.yty}};
-}
-
-void set_fit_state(Fit& f, const FitState& state) {
-    new (&f) Fit();
-    int ending = 0;
-    size_t p = 0;
-    std::vector<IterationState> trace;
-    std::vector<double> vcov, rest;
-    Optimum& o = f.optimum;
-    std::tie(ending, o.objective, o.decrement, o.gamma, o.gradient, o.information, trace,
-             o.evaluations, f.beta, f.u, p, vcov, rest) = state;
-    if (rest.size() != 5 || vcov.size() != p * p)
-        throw std::invalid_argument("not the state of a fit");
-    o.ending = static_cast<Ending>(ending);
-    for (const auto& [number, evaluations, objective, step, decrement, gamma, gradient] : trace)
-        o.trace.push_back({number, evaluations, objective, step, decrement, gamma, gradient});
-    f.vcov = Matrix(p, p);
-    f.vcov.values = std::move(vcov);
-    f.r2 = rest[0];
-    f.nu = rest[1];
-    f.log_det_M = rest[2];
-    f.log_det_X = rest[3];
-    f.yty = rest[4];
-}
-
-const char* ending_name(Ending e) {
-    switch (e) {
-        case Ending::converged:
-            return "converged";
-        case Ending::no_progress:
-            return "no progress";
-        case Ending::too_many_iterations:
-            return "too many iterations";
-        case Ending::perfect_fit:
-            return "perfect fit";
-    }
-    return "";
 }
 
 Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
@@ -496,11 +392,7 @@ NB_MODULE(_core, m) {
         .def("finish", &finish_rows);
 
     nb::class_<SchurPlan>(m, "SchurPlan")
-        .def("__getstate__",
-             [](const SchurPlan& p) {
-                 const std::string bytes = save(p);
-                 return nb::bytes(bytes.data(), bytes.size());
-             })
+        .def("__getstate__", [](const SchurPlan& p) { return to_bytes(save(p)); })
         .def("__setstate__",
              [](SchurPlan& p, const nb::bytes& state) {
                  new (&p) SchurPlan(restore_plan({state.c_str(), state.size()}));
@@ -527,18 +419,17 @@ NB_MODULE(_core, m) {
         .def_ro("yty", &CrossProducts::yty)
         .def_ro("yty_total", &CrossProducts::yty_total)
         .def_prop_ro("Zty", [](const CrossProducts& c) { return to_numpy(c.Zty); })
-        .def("state",
-             [](const CrossProducts& c) {
-                 const std::string bytes = save(c);
-                 return nb::bytes(bytes.data(), bytes.size());
-             })
+        .def("state", [](const CrossProducts& c) { return to_bytes(save(c)); })
         .def("moment_start", [](const CrossProducts& c) { return to_numpy(moment_start(c)); });
 
     nb::class_<Fit>(m, "Fit")
-        .def("__getstate__", &fit_state)
-        .def("__setstate__", &set_fit_state)
+        .def("__getstate__", [](const Fit& f) { return to_bytes(save(f)); })
+        .def("__setstate__",
+             [](Fit& f, const nb::bytes& state) {
+                 new (&f) Fit(restore_fit({state.c_str(), state.size()}));
+             })
         .def_prop_ro("objective", [](const Fit& f) { return f.optimum.objective; })
-        .def_prop_ro("ending", [](const Fit& f) { return ending_name(f.optimum.ending); })
+        .def_prop_ro("ending", [](const Fit& f) { return name(f.optimum.ending); })
         .def_prop_ro("evaluations", [](const Fit& f) { return f.optimum.evaluations; })
         .def_prop_ro("decrement", [](const Fit& f) { return f.optimum.decrement; })
         .def_prop_ro("gamma", [](const Fit& f) { return to_numpy(f.optimum.gamma); })

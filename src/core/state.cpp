@@ -125,6 +125,37 @@ void visit_structure(Summed& s, Archive& field) {
     field(s.fitted);
 }
 
+template <class Step, class Archive>
+void visit_iteration(Step& i, Archive& field) {
+    field(i.number);
+    field(i.evaluations);
+    field(i.objective);
+    field(i.step);
+    field(i.decrement);
+    field(i.gamma);
+    field(i.gradient);
+}
+
+template <class Fitted, class Archive>
+void visit_fit(Fitted& f, Archive& field) {
+    auto& o = f.optimum;
+    field(o.ending);
+    field(o.objective);
+    field(o.decrement);
+    field(o.gamma);
+    field(o.gradient);
+    field(o.information);
+    field(o.evaluations);
+    field(f.beta);
+    field(f.u);
+    field(f.vcov);
+    field(f.r2);
+    field(f.nu);
+    field(f.log_det_M);
+    field(f.log_det_X);
+    field(f.yty);
+}
+
 template <class Products, class Archive>
 void visit_products(Products& p, Archive& field) {
     field(p.beta0);
@@ -148,6 +179,27 @@ SchurPlan restore_plan(const std::string& bytes) {
     visit(plan, reader);
     if (!reader.at_end()) throw std::invalid_argument(not_a_state);
     return plan;
+}
+
+std::string save(const Fit& fit) {
+    Writer writer;
+    visit_fit(fit, writer);
+    writer(static_cast<std::uint64_t>(fit.optimum.trace.size()));
+    for (const Iteration& i : fit.optimum.trace) visit_iteration(i, writer);
+    return std::move(writer.bytes);
+}
+
+Fit restore_fit(const std::string& bytes) {
+    Fit fit;
+    Reader reader(bytes);
+    visit_fit(fit, reader);
+    std::uint64_t steps = 0;
+    reader(steps);
+    for (std::uint64_t i = 0; i < steps && !reader.at_end(); ++i)
+        visit_iteration(fit.optimum.trace.emplace_back(), reader);
+    if (!reader.at_end() || fit.optimum.trace.size() != steps)
+        throw std::invalid_argument(not_a_state);
+    return fit;
 }
 
 std::string save(const CrossProducts& products) {

@@ -5,12 +5,16 @@
 #include <string>
 
 #include "cross_products.hpp"
+#include "fit.hpp"
 #include "schur.hpp"
 
 namespace mm {
 
 std::string save(const SchurPlan& plan);
 SchurPlan restore_plan(const std::string& bytes);
+
+std::string save(const Fit& fit);
+Fit restore_fit(const std::string& bytes);
 
 // With their structure, but without its rows.
 std::string save(const CrossProducts& products);
