@@ -45,7 +45,7 @@ class File:
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> File:
         """Look at a file; its rows are not read yet, but for the types of a CSV file's columns."""
-        file = cls(Path(path))
+        file = cls(Path(path).expanduser())
         if file.kind not in KINDS:
             raise ArgumentError(f"{path} must be a file of one of the kinds {', '.join(KINDS)}")
         if not file.path.is_file():
@@ -224,7 +224,7 @@ def write_frames(frames: Iterable[pd.DataFrame], path: str | os.PathLike[str], s
     """
     import pyarrow as pa
 
-    file = Path(path)
+    file = Path(path).expanduser()
     if file.suffix.lower() not in KINDS:
         raise ArgumentError(f"{path} must be a file of one of the kinds {', '.join(KINDS)}")
     if not file.absolute().parent.is_dir():

@@ -15,7 +15,7 @@ from mixedmodels.errors import ArgumentError, ConvergenceWarning, warn
 from mixedmodels.estimation.newton import Optimum, minimise
 from mixedmodels.estimation.plan import Plan, format_seconds, make_plan
 from mixedmodels.estimation.progress import Progress
-from mixedmodels.file_design import read_design
+from mixedmodels.file_reading import read_design
 from mixedmodels.files import is_path
 from mixedmodels.formula import Formula
 from mixedmodels.model import LinearMixedModel, Options
