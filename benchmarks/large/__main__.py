@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--programs", type=names(PROGRAMS), default=list(PROGRAMS), metavar="NAME,…"
     )
-    parser.add_argument("--limit", type=float, default=100.0, help="seconds a fit may take")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds a fit may take")
     parser.add_argument("--gigabytes", type=float, default=20.0, help="addresses it may take")
     parser.add_argument("--scale", type=float, default=1.0, help="part of the sizes, to try it")
     return parser.parse_args()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class LargeModel:
     """A model of one of the generated designs.
 
-    `patience` multiplies the time limit, where a target compares with a rival that would end.
+    `patience` multiplies the time limit of rivals that would end, and with which a target compares.
     `exact` asks of our fit the exact optimum too, after the summary.
     `seconds`, `megabytes` and `exact_seconds` are what is to be reached.
     """
@@ -22,7 +23,7 @@ class LargeModel:
     seconds: float
     megabytes: float | None = None
     nested: str | None = None
-    patience: float = 1.0
+    patience: Mapping[str, float] = field(default_factory=dict)
     exact: bool = False
     exact_seconds: float | None = None
 
@@ -49,7 +50,7 @@ LARGE = {
             ("id", "instr", "dept"),
             seconds=10,
             megabytes=1500,
-            patience=4.5,
+            patience={"mixedlm": 8.0, "gpboost": 4.0},
             exact=True,
             exact_seconds=40,
         ),

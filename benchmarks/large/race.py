@@ -110,7 +110,7 @@ def race(
     """Fit a model with all programs in turn; where a fit does not end, one evaluation."""
     runs = []
     for program in programs:
-        patient = Limits(limits.seconds * model.patience, limits.bytes)
+        patient = Limits(limits.seconds * model.patience.get(program, 1.0), limits.bytes)
         found = run(program, model, path, "fit", patient)
         tell(f"{model.name}, {program}: {outcome(found)}")
         runs.append(found)
