@@ -1,6 +1,8 @@
 """Fits of data in files against fits of the same data in memory."""
 
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -301,3 +303,29 @@ def test_only_the_first_parts_are_held(load, tmp_path):
     fm = mm.lmer(CASES["sleep"], tmp_path / "d.parquet")
     assert not any(isinstance(v, np.ndarray) and v.size == 180 for v in vars(fm.design).values())
     assert isinstance(replace(fm), mm.LinearMixedModel)
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_the_levels(tmp_path):
+    """Four million rows of twelve columns need no more than half a million, but for buffers."""
+    resource = pytest.importorskip("resource")
+    assert resource
+    peaks = {}
+    for n in (500_000, 4_000_000):
+        rng = np.random.default_rng(0)
+        columns = {f"x{j}": rng.normal(size=n) for j in range(10)}
+        columns |= {"g": rng.integers(0, 2000, n), "y": rng.normal(size=n)}
+        path = tmp_path / f"{n}.parquet"
+        pd.DataFrame(columns).to_parquet(path, row_group_size=250_000)
+        script = f"""
+import resource, mixedmodels as mm
+fixed = " + ".join(f"x{{j}}" for j in range(10))
+fm = mm.lmer(f"y ~ {{fixed}} + (1 | g)", {str(path)!r})
+assert fm.nobs == {n}
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+        run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        peaks[n] = int(run.stdout) / 1024
+    # In memory the larger one's X alone would take 350 MB.
+    assert peaks[4_000_000] - peaks[500_000] < 120, peaks
