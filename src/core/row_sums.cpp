@@ -19,7 +19,7 @@ constexpr size_t chunk = 1 << 16;  // rows summed at a time
 constexpr size_t block = 512;      // rows made orthogonal at a time
 constexpr size_t shares = 16;      // of a chunk's groups; fixed, so that the digits are too
 // Combinations of levels gathered before they are merged.
-constexpr size_t most_pending = 1 << 22;
+constexpr size_t most_pending = 1 << 20;
 
 // G <- G + A'A for `rows` rows of `width` values, by way of the product that subtracts.
 void subtract_gram(const double* rows, size_t count, size_t width, std::vector<double>& G) {

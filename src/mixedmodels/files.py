@@ -103,7 +103,8 @@ class File:
             if self.kind == ".parquet":
                 import pyarrow.parquet as pq
 
-                with pq.ParquetFile(self.path) as file:
+                # Not buffered ahead: what is would be kept until the last row has been read.
+                with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20) as file:
                     for batch in file.iter_batches(rows, columns=columns):
                         yield pa.Table.from_batches([batch]).select(columns)
             elif self.kind == ".csv":
