@@ -332,3 +332,127 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
         peaks[n] = int(run.stdout) / 1024
     # In memory the larger one's X alone would take 350 MB.
     assert peaks[4_000_000] - peaks[500_000] < 120, peaks
+
+
+# -- what sceptical users found ------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(load, tmp_path):
+    path = tmp_path / "d.csv"
+    frame_of("sleep", load).to_csv(path, index=False)
+    return path
+
+
+def test_a_refitted_model_does_not_overwrite_its_data(file):
+    fm = mm.lmer(CASES["sleep"], file)
+    again = fm.refit(fm.fitted() + np.sin(np.arange(fm.nobs)))
+    with pytest.raises(mm.ArgumentError, match="holds the data"):
+        again.augment(to=file)
+
+
+def test_a_file_that_changes_while_it_is_read(file, monkeypatch):
+    reads = []
+    batches = files.File.batches
+
+    def changing(self, *arguments):
+        reads.append(1)
+        if len(reads) == 2:
+            frame = pd.read_csv(file)
+            frame.assign(subject="new").to_csv(file, index=False)
+        return batches(self, *arguments)
+
+    monkeypatch.setattr(files.File, "batches", changing)
+    with pytest.raises(mm.DataError, match="has changed"):
+        mm.lmer(CASES["sleep"], file)
+
+
+def test_a_file_that_has_changed_since_the_fit(file):
+    fm = mm.lmer(CASES["sleep"], file)
+    pd.read_csv(file).iloc[::-1].to_csv(file, index=False)
+    os.utime(file, (1, 1))
+    for ask in (fm.fitted, fm.residuals, fm.augment, lambda: fm.X):
+        with pytest.raises(mm.DataError, match="has changed since it was first read"):
+            ask()
+
+
+def test_a_path_means_the_same_file_everywhere(file, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    fm = mm.lmer(CASES["sleep"], "d.csv")
+    before = fm.residuals()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert np.array_equal(fm.residuals(), before)
+
+
+def csv(path, columns):
+    pd.DataFrame(columns, dtype=str).to_csv(path, index=False)
+    return path
+
+
+def test_ids_that_no_integer_can_hold_are_labels(tmp_path):
+    ids = [str(i % 10 * 10**19 + i % 3) for i in range(60)]
+    y = [str(np.sin(float(i))) for i in range(60)]
+    path = csv(tmp_path / "d.csv", {"y": y, "g": ids, "u": [str(2**63 + i % 7) for i in range(60)]})
+    assert mm.lmer("y ~ 1 + (1 | g)", path).ngroups == {"g": 30}
+    assert mm.lmer("y ~ 1 + (1 | u)", path).ranef()["u"].index[0] == 2**63
+
+
+def test_texts_that_look_like_something_else_at_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_CSV_BLOCK_BYTES", 400)
+    n = 300
+    y = [str(np.sin(float(i))) for i in range(n)]
+    g = ["true", "false"] * 149 + ["s0", "s1"]
+    when = ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-04", "2020-01-05"] * 60
+    hexa = ["16", "0x10", "17"] * 100
+    path = csv(tmp_path / "d.csv", {"y": y, "g": g, "when": when, "hexa": hexa})
+    formula = "y ~ 1 + (1 | g) + (1 | when) + (1 | hexa)"
+    fm = mm.lmer(formula, path)
+    assert fm.ngroups == {"g": 4, "when": 5, "hexa": 3}
+    assert_same_fit(fm, mm.lmer(formula, pd.read_csv(path, dtype={"g": str})))
+
+
+def test_missing_values_are_those_of_pandas(tmp_path):
+    rng = np.random.default_rng(0)
+    g = rng.choice(["a", "b", "c", "None", "<NA>", "NULL"], 200).tolist()
+    path = csv(tmp_path / "d.csv", {"y": rng.normal(size=200).astype(str), "g": g})
+    assert mm.lmer("y ~ 1 + (1 | g)", path).nobs == pd.read_csv(path)["g"].notna().sum()
+
+
+def test_letters_that_are_not_utf8(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_bytes("y,g\n1,é\n2,à\n3,é\n".encode("latin-1"))
+    with pytest.raises(mm.DataError, match="not in UTF-8"):
+        mm.lmer("y ~ 1 + (1 | g)", path)
+
+
+def test_minus_zero_is_zero(tmp_path):
+    frame = pd.DataFrame({"y": np.sin(np.arange(60.0)), "g": np.tile([0.0, -0.0, 1.0, 2.0], 15)})
+    frame.to_parquet(tmp_path / "d.parquet")
+    fm = mm.lmer("y ~ 1 + (1 | g)", tmp_path / "d.parquet")
+    assert fm.ngroups == {"g": 3}
+
+
+def test_values_that_cannot_be_levels_or_be_written(file, tmp_path):
+    table = pa.Table.from_pandas(pd.read_csv(file)).append_column("lists", pa.array([[1]] * 180))
+    path = tmp_path / "lists.arrow"
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(mm.DataError, match="lists cannot be a factor"):
+        mm.lmer("reaction ~ days + (1 | lists)", path)
+    fm = mm.lmer(CASES["sleep"], path)
+    with pytest.raises(mm.DataError, match="cannot be written"):
+        fm.augment(to=tmp_path / "o.csv")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["d.csv", "lists.arrow"]
+    with pytest.raises(mm.ArgumentTypeError, match="by its path"):
+        fm.fitted(to=3)
+    path.unlink()
+    with pytest.raises(mm.DataError, match="cannot be read"):
+        fm.fitted(to=tmp_path / "o.csv")
+
+
+def test_rows_with_labels_of_two_parts(file, tmp_path):
+    frame = pd.read_csv(file).set_index(["subject", "days"], drop=False).rename_axis(["s", "d"])
+    fm = mm.lmer(CASES["sleep"], frame)
+    written = pd.read_csv(fm.fitted(to=tmp_path / "f.csv"))
+    assert_allclose(written["fitted"], fm.fitted())

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,7 @@ def test_seeds():
 def test_printed_forms_say_what_they_rest_on():
     formula, data = simulate(6, 3000, (500, 300), (0.8, 0.5))
     fm = mm.lmer(formula, data, method="iterative")
-    assert "Monte Carlo error of the criterion" in str(fm)
+    assert "probes: Monte Carlo error of the variances at most 0.0" in str(fm)
     assert "conjugate gradients on a Schur complement of order 300" in repr(fm.plan)
     assert "criterion estimated" in repr(fm.plan)
     with pytest.raises(mm.ArgumentError, match="no Cholesky factor"):
@@ -279,3 +280,49 @@ def test_units_of_the_response_do_not_matter(power):
     scaled = fm.refit(10.0**power * data["y"])
     np.testing.assert_allclose(scaled.theta, fm.theta, rtol=1e-6)
     np.testing.assert_allclose(scaled.sigma, 10.0**power * fm.sigma, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_conjugate_gradients_cannot_reach_is_said(seed):
+    rng = np.random.default_rng(seed)
+    n = 3000
+    data = pd.DataFrame({"g": rng.integers(0, 200, n), "h": rng.integers(0, 150, n)})
+    y = rng.normal(size=n) + rng.normal(size=150)[data["h"]] + 1e5 * np.sin(1.7 * data["g"])
+    data["y"] = y
+    with pytest.warns(mm.ConvergenceWarning, match="method='exact' has more digits"):
+        fm = mm.lmer("y ~ 1 + (1 | g) + (1 | h)", data, method="iterative")
+    assert not fm.converged
+
+
+def test_a_monte_carlo_error_that_is_not_reached_is_said():
+    rng = np.random.default_rng(5)
+    data = {f"v{j}": rng.normal(size=60) for j in range(50)}
+    data |= {"g": rng.integers(0, 8, 60), "h": rng.integers(0, 7, 60)}
+    data["y"] = rng.normal(size=60) + 0.3 * data["g"]
+    formula = "y ~ " + " + ".join(f"v{j}" for j in range(50)) + " + (1 | g) + (1 | h)"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fm = mm.lmer(formula, data, method="iterative", mc_error=0.001, seed=1)
+    assert fm.converged == (max(fm.optimum.mc_error) <= 0.0011)
+    assert fm.converged == (not any(issubclass(w.category, mm.ConvergenceWarning) for w in said))
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"seed": 2**64}, mm.ArgumentError),
+        ({"seed": -1}, mm.ArgumentError),
+        ({"mc_error": "a"}, mm.ArgumentTypeError),
+        ({"mc_error": None}, mm.ArgumentTypeError),
+    ],
+)
+def test_seeds_and_errors_that_are_none(options, error):
+    formula, data = simulate(9, 300, (50, 30), (0.8, 0.5))
+    with pytest.raises(error):
+        mm.lmer(formula, data, method="iterative", **options)
+
+
+def test_chosen_levels_may_be_a_set():
+    formula, data = simulate(9, 300, (50, 30), (0.8, 0.5))
+    fm = mm.lmer(formula, data, method="iterative")
+    assert list(fm.condsd("a", {2, 1}).index) == [1, 2]

@@ -93,7 +93,9 @@ Solution solve_equations(IterativeEvaluation& evaluation, const CrossProducts& d
             const double worst = *std::max_element(out.monte_carlo.begin(), out.monte_carlo.end());
             const size_t probes = evaluation.probes();
             if (!(worst > control.monte_carlo) || probes >= control.most_probes) {
-                best.ending = Ending::converged;
+                best.ending = worst > 1.1 * control.monte_carlo ? Ending::too_few_probes
+                              : unit.out_of_reach(gamma)        ? Ending::out_of_reach
+                                                                : Ending::converged;
                 break;
             }
             const double ratio = worst / control.monte_carlo;

@@ -15,6 +15,11 @@ const char* name(Ending e) {
             return "too many iterations";
         case Ending::perfect_fit:
             return "perfect fit";
+        case Ending::too_few_probes:
+            return "Monte Carlo error above the one asked for; method='exact' has none";
+        case Ending::out_of_reach:
+            return "a variance too large beside the residual's for an iterative fit; "
+                   "method='exact' has more digits";
     }
     return "";
 }

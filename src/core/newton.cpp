@@ -155,6 +155,12 @@ bool Scale::perfect_fit(const std::vector<double>& gamma) const {
     return false;
 }
 
+bool Scale::out_of_reach(const std::vector<double>& gamma) const {
+    for (size_t t = 0; t < gamma.size(); ++t)
+        if (gamma[t] > 1e8 * unit_[t]) return true;
+    return false;
+}
+
 std::vector<double> moment_start(const CrossProducts& data) {
     const Structure& s = *data.structure;
     const CrossTabulation& N = s.N;

@@ -16,7 +16,14 @@ struct Iteration {
     std::vector<double> gamma, gradient;
 };
 
-enum class Ending { converged, no_progress, too_many_iterations, perfect_fit };
+enum class Ending {
+    converged,
+    no_progress,
+    too_many_iterations,
+    perfect_fit,
+    too_few_probes,  // the Monte Carlo error asked for is not reached
+    out_of_reach     // of conjugate gradients: a ratio too large for their digits
+};
 
 struct Optimum {
     Ending ending = Ending::too_many_iterations;
@@ -44,6 +51,8 @@ class Scale {
     std::vector<double> inside(std::vector<double> gamma) const;
     // Whether a ratio is so large that nothing is left for the residual.
     bool perfect_fit(const std::vector<double>& gamma) const;
+    // Whether one is so large that conjugate gradients lose their digits.
+    bool out_of_reach(const std::vector<double>& gamma) const;
 
    private:
     std::vector<double> unit_;

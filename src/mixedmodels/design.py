@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
 from operator import or_
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -85,6 +86,10 @@ class Outline(ABC):
         @property
         def index(self) -> pd.Index:
             """The labels of the rows used."""
+
+        @property
+        def path(self) -> Path | None:
+            """The file of the data, if they are in one."""
 
     @abstractmethod
     def pieces(self, *, all_columns: bool = False) -> Iterator[Design]:
@@ -174,6 +179,8 @@ class Design(Outline):
         The labels of the rows used.
     data : data frame
         The data, as they were passed.
+    path : Path or None
+        The file that the rows come from.
     """
 
     groupings: tuple[Grouping, ...]
@@ -184,6 +191,7 @@ class Design(Outline):
     rows: Rows
     index: pd.Index
     data: Any
+    path: Path | None = None
 
     @property
     def n(self) -> int:

@@ -40,6 +40,7 @@ class Gatherer:
     def add(self, table: pa.Table) -> None:
         """Take in the rows of a table, which have no missing values."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         columns = []
         for name in self._names:
@@ -51,8 +52,16 @@ class Gatherer:
                     labels += [x for x in chunk.dictionary.to_pylist() if x not in known]
                     known.update(labels)
                 column = column.cast(column.type.value_type)
+            if pa.types.is_floating(column.type):
+                column = pc.add(column, 0.0)  # minus zero is zero
             columns.append(column)
-        distinct = _distinct(pa.table(columns, names=self._names))
+        try:
+            distinct = _distinct(pa.table(columns, names=self._names))
+        except pa.ArrowNotImplementedError as error:
+            raise DataError(
+                f"{', '.join(self._names)} cannot be a factor: its values are of a type that "
+                "cannot be sorted; convert them"
+            ) from error
         self._tables.append(distinct)
         self._pending += len(distinct)
         if self._pending > self._merged + _MOST_PENDING:

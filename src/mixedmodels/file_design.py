@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,7 +64,11 @@ class Labels:
 
     def of(self, table: pa.Table) -> NDArray[np.int32]:
         """Find the level of each row."""
-        codes: NDArray[np.int32] = self.codes[self.distinct.numbers(table)]
+        numbers = self.distinct.numbers(table)
+        if numbers.size and numbers.min() < 0:
+            names = ", ".join(self.distinct.names)
+            raise DataError(f"the file has changed while it was read: {names} has other values")
+        codes: NDArray[np.int32] = self.codes[numbers]
         return codes
 
 
@@ -134,6 +139,11 @@ class FileDesign(Outline):
         return str(self.file.path)
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self.file.path
+
+    @property
     def index(self) -> pd.Index:
         """The positions of the rows used."""
         import pandas as pd
@@ -202,6 +212,7 @@ class FileDesign(Outline):
             rows=None,
             index=columns.index,
             data=table,
+            path=self.file.path,
         )
 
     def few(self) -> Design:

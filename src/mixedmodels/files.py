@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixedmodels.errors import ArgumentError, DataError
+from mixedmodels.errors import ArgumentError, ArgumentTypeError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,13 @@ _CSV_BLOCK_BYTES = 1 << 24
 
 KINDS = (".parquet", ".csv", ".arrow", ".feather")
 
+_TRUE, _FALSE = ["True", "TRUE", "true"], ["False", "FALSE", "false"]
+# What pandas takes for missing.
+_MISSING = [
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+]
+
 
 @dataclass(frozen=True)
 class File:
@@ -31,6 +38,8 @@ class File:
     ----------
     path : Path
         Where it is; the end of its name says what it is.
+    stamp : tuple of int
+        Its size and the time of its last change, by which it is known again.
 
     Raises
     ------
@@ -41,11 +50,14 @@ class File:
     """
 
     path: Path
+    stamp: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> File:
         """Look at a file; its rows are not read yet, but for the types of a CSV file's columns."""
-        file = cls(Path(path).expanduser())
+        # Whole, so that it is the same file wherever the program goes.
+        whole = Path(path).expanduser().absolute()
+        file = cls(whole, _stamp(whole))
         if file.kind not in KINDS:
             raise ArgumentError(f"{path} must be a file of one of the kinds {', '.join(KINDS)}")
         if not file.path.is_file():
@@ -95,10 +107,19 @@ class File:
         ------
         pyarrow.Table
         """
-        import pyarrow as pa
-
         rows = rows or BATCH_ROWS
         columns = list(columns)
+        self._require_unchanged()
+        yield from self._batches(columns, rows)
+        self._require_unchanged()
+
+    def _require_unchanged(self) -> None:
+        if self.path.exists() and _stamp(self.path) != self.stamp:
+            raise DataError(f"{self.path} has changed since it was first read; fit the model again")
+
+    def _batches(self, columns: list[str], rows: int) -> Iterator[pa.Table]:
+        import pyarrow as pa
+
         with self._reading():
             if self.kind == ".parquet":
                 import pyarrow.parquet as pq
@@ -123,60 +144,44 @@ class File:
     # -- CSV -----------------------------------------------------------------------------------
 
     def _csv_schema(self) -> pa.Schema:
-        """Find the types of the columns, reading all rows where the first do not tell.
-
-        Whole numbers written with leading zeros are labels, as 001 and 1 are two.
-        """
+        """Find the types of the columns, from all rows where the first do not say text."""
         import pyarrow as pa
-        import pyarrow.compute as pc
-        import pyarrow.csv
 
         with self._csv_reader({}) as reader:
             first = reader.schema
-        types = {}
         for name, dtype in zip(first.names, first.types, strict=True):
-            if pa.types.is_temporal(dtype):
-                types[name] = pa.string()
-            elif pa.types.is_null(dtype):
-                types[name] = pa.float64()
-            else:
-                types[name] = dtype
-        numbers = [n for n, t in types.items() if pa.types.is_integer(t) or pa.types.is_floating(t)]
-        if not numbers:
-            return pa.schema(list(types.items()))
-        for batch in self._csv_batches(dict.fromkeys(numbers, pa.string())):
-            for name in numbers:
-                texts = batch.column(name)
-                if types[name] == pa.string() or texts.null_count == len(texts):
-                    continue
-                if pa.types.is_integer(types[name]):
-                    zeros = pc.match_substring_regex(texts, r"^\s*[+-]?0\d")
-                    if pc.any(zeros).as_py():
-                        types[name] = pa.string()
-                        continue
-                for wider in (types[name], pa.float64(), pa.string()):
-                    try:
-                        pc.cast(pc.utf8_trim_whitespace(texts), wider)
-                    except pa.ArrowInvalid:
-                        continue
-                    types[name] = wider
-                    break
-        return pa.schema([(name, types[name]) for name in first.names])
+            if pa.types.is_binary(dtype):
+                raise DataError(f"{self.path} is not in UTF-8 (column {name!r}); convert it")
+        doubtful = {
+            n: _Texts()
+            for n, t in zip(first.names, first.types, strict=True)
+            if not pa.types.is_string(t)
+        }
+        if doubtful:
+            for batch in self._csv_batches(dict.fromkeys(doubtful, pa.string())):
+                for name, texts in doubtful.items():
+                    texts.add(batch.column(name))
+        return pa.schema(
+            [(n, doubtful[n].type() if n in doubtful else pa.string()) for n in first.names]
+        )
 
     def _csv_reader(self, types: Mapping[str, pa.DataType]) -> Any:
         import pyarrow as pa
         from pyarrow import csv
 
         return csv.open_csv(
-            pa.input_stream(self.path, compression="detect"),
+            pa.input_stream(
+                self.path, compression="gzip" if self.path.suffix.lower() == ".gz" else None
+            ),
             read_options=csv.ReadOptions(block_size=_CSV_BLOCK_BYTES),
             parse_options=csv.ParseOptions(newlines_in_values=True),
             convert_options=csv.ConvertOptions(
                 column_types=dict(types),
                 include_columns=list(types) or None,
                 strings_can_be_null=True,
-                true_values=["True", "TRUE", "true"],
-                false_values=["False", "FALSE", "false"],
+                null_values=_MISSING,
+                true_values=_TRUE,
+                false_values=_FALSE,
             ),
         )
 
@@ -197,12 +202,80 @@ class File:
             raise DataError(f"{self.path} cannot be read: {reason}") from error
 
 
+class _Texts:
+    """What the texts of a CSV column can be read as, batch by batch.
+
+    Whole numbers written with leading zeros are labels, as 001 and 1 are two, and so are those
+    that no integer can hold.
+    """
+
+    def __init__(self) -> None:
+        self._truth = self._whole = self._padded = self._number = self._any = False
+        self._fits = {"int64": True, "uint64": True}
+        self._first = True
+
+    def add(self, texts: pa.Array) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        texts = pc.utf8_trim_whitespace(texts.drop_null())
+        if not len(texts):
+            return
+        if self._first:
+            self._truth = self._whole = self._number = True
+            self._first = False
+        if self._truth:
+            self._truth = bool(pc.all(pc.is_in(texts, value_set=pa.array(_TRUE + _FALSE))).as_py())
+        if self._whole:
+            self._whole = bool(pc.all(pc.match_substring_regex(texts, r"^[+-]?\d+$")).as_py())
+        if self._whole:
+            padded = pc.match_substring_regex(texts, r"^[+-]?0\d")
+            self._padded = self._padded or bool(pc.any(padded).as_py())
+            for name, fits in self._fits.items():
+                self._fits[name] = fits and _can_be(texts, name)
+        elif self._number:
+            self._number = _can_be(texts, "float64")
+
+    def type(self) -> pa.DataType:
+        import pyarrow as pa
+
+        if self._truth:
+            return pa.bool_()
+        if self._whole:
+            if self._padded:
+                return pa.string()
+            fitting = [name for name, fits in self._fits.items() if fits]
+            return pa.type_for_alias(fitting[0]) if fitting else pa.string()
+        return pa.float64() if self._number or self._first else pa.string()
+
+
+def _can_be(texts: pa.Array, dtype: str) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        pc.cast(pc.replace_substring_regex(texts, r"^\+", ""), dtype)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def is_path(data: object) -> bool:
     """Tell whether data are given as the path of a file."""
     return isinstance(data, str | os.PathLike)
 
 
-def write_frames(frames: Iterable[pd.DataFrame], path: str | os.PathLike[str], source: Any) -> Path:
+def write_frames(
+    frames: Iterable[pd.DataFrame], path: str | os.PathLike[str], source: Path | None
+) -> Path:
     """Write frames one below the other into a file that is there whole or not at all.
 
     Parameters
@@ -211,8 +284,8 @@ def write_frames(frames: Iterable[pd.DataFrame], path: str | os.PathLike[str], s
         With the same columns.
     path : path
         The file; the end of its name says what it is: ``.parquet``, ``.csv`` or ``.arrow``.
-    source : object
-        The data; if they are the path of a file, it is not written over.
+    source : Path or None
+        The file of the data, which is not written over.
 
     Returns
     -------
@@ -225,6 +298,8 @@ def write_frames(frames: Iterable[pd.DataFrame], path: str | os.PathLike[str], s
     """
     import pyarrow as pa
 
+    if not is_path(path):
+        raise ArgumentTypeError(f"a file is given by its path, not by a {type(path).__name__}")
     file = Path(path).expanduser()
     if file.suffix.lower() not in KINDS:
         raise ArgumentError(f"{path} must be a file of one of the kinds {', '.join(KINDS)}")
@@ -232,9 +307,9 @@ def write_frames(frames: Iterable[pd.DataFrame], path: str | os.PathLike[str], s
         raise ArgumentError(f"the folder of {path} does not exist; create it first")
     if file.is_dir():
         raise ArgumentError(f"{path} is a folder; give the name of a file in it")
-    if is_path(source) and file.exists() and file.samefile(source):
+    if source is not None and file.exists() and source.exists() and file.samefile(source):
         raise ArgumentError(f"{path} holds the data; write to another file")
-    part = file.with_name(file.name + ".part")
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
     writer: Any = None
     try:
         try:
@@ -251,6 +326,10 @@ def write_frames(frames: Iterable[pd.DataFrame], path: str | os.PathLike[str], s
         part.replace(file)
     except OSError as error:
         raise ArgumentError(f"{path} cannot be written: {error}") from error
+    except pa.ArrowException as error:
+        raise DataError(
+            f"a column of the data cannot be written to {path}: {' '.join(str(error).split())}"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
     return file

@@ -64,8 +64,13 @@ class Options:
                 name == "progress" and value is None
             ):
                 raise ArgumentTypeError(f"{name} must be True or False, not {value!r}")
-        if self.seed is not None and (not isinstance(self.seed, int | np.integer) or self.seed < 0):
-            raise ArgumentError(f"seed must be a whole number, 0 or more; got {self.seed!r}")
+        whole = isinstance(self.seed, int | np.integer)
+        if self.seed is not None and not (whole and 0 <= self.seed < 2**64):
+            raise ArgumentError(
+                f"seed must be a whole number from 0 to less than 2^64; got {self.seed!r}"
+            )
+        if not isinstance(self.mc_error, int | float | np.number):
+            raise ArgumentTypeError(f"mc_error must be a number, not {self.mc_error!r}")
         if not isinstance(self.reml, bool | np.bool_):
             raise ArgumentTypeError(f"reml must be True or False, not {self.reml!r}")
         object.__setattr__(self, "reml", bool(self.reml))
@@ -366,6 +371,7 @@ class LinearMixedModel(Printed):
         """
         import pandas as pd
 
+        levels = sorted(levels) if isinstance(levels, set | frozenset) else levels
         values = chosen_sds(self, group, levels)
         index = [levels] if np.ndim(levels) == 0 else levels
         return pd.Series(values, index=pd.Index(index), name="condsd")
@@ -498,8 +504,8 @@ class LinearMixedModel(Printed):
         pieces = (pd.Series(values(p), index=p.index, name=name) for p in self.design.pieces())
         if to is None:
             return pd.concat(list(pieces))
-        frames = (piece.rename_axis("row").reset_index() for piece in pieces)
-        return write_frames(frames, to, self.design.data)
+        frames = (pd.DataFrame({"row": _flat(piece.index), name: piece.array}) for piece in pieces)
+        return write_frames(frames, to, self.design.path)
 
     def predict(
         self,
@@ -719,7 +725,7 @@ class LinearMixedModel(Printed):
         pieces = (augmented(self, piece) for piece in self.design.pieces(all_columns=True))
         if to is None:
             return pd.concat(list(pieces))
-        return write_frames(pieces, to, self.design.data)
+        return write_frames(pieces, to, self.design.path)
 
     # -- printed form ------------------------------------------------------------------------
 
@@ -757,6 +763,11 @@ class LinearMixedModel(Printed):
     def document(self) -> Document:
         """Lay out the printed form."""
         return self.summary().document()
+
+
+def _flat(index: pd.Index) -> pd.Index:
+    """Return row labels that are one value each."""
+    return index.to_flat_index().astype(str) if index.nlevels > 1 else index
 
 
 def _constant(values: Floats) -> Floats:

@@ -104,7 +104,8 @@ class Optimum:
     @property
     def converged(self) -> bool:
         """Whether the next step would lower the criterion by less than rounding would."""
-        return self.core.decrement <= LEAST_TOLERANCE
+        ended_well = not self.probes or self.core.ending == "converged"
+        return self.core.decrement <= LEAST_TOLERANCE and ended_well
 
     @cached_property
     def multipliers(self) -> NDArray[np.float64]:

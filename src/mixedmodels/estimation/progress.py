@@ -90,7 +90,7 @@ class Progress:
         self._stage = (
             f"iteration {iteration.number}: {self._criterion} "
             f"{_number(iteration.objective, 4)}{step}, "
-            f"to gain {iteration.decrement / 2:.1e}, {seconds:.0f} s{left}"
+            f"to gain {iteration.decrement / 2:.1e}, {seconds:.0f} s{left}" + _next(iteration)
         )
         if seconds >= self._silence:
             self._show()
@@ -150,6 +150,12 @@ class Progress:
         with self._lock:
             if self._status is not None:
                 self._status.stop()
+
+
+def _next(iteration: Iteration) -> str:
+    """Say what follows the last iteration of a fit that has done without its criterion."""
+    last = iteration.decrement <= LEAST_DECREMENT
+    return "; now the criterion" if last and math.isnan(iteration.objective) else ""
 
 
 def _number(objective: float, decimals: int = 6) -> str:
