@@ -128,7 +128,7 @@ def curves(rounds: int, scale: float, limits: Limits) -> list[Curve]:
             for sizes, point in zip(_scaled(course, scale), curve.points, strict=True):
                 path = parquet(model.design, DATA / "growth", sizes)
                 plan = run(OURS, model, path, "parts", limits)
-                fit = run(OURS, model, path, "fit", limits)
+                fit = run(OURS, model, path, "summary", limits)
                 planned, done = plan.stage("planned"), fit.stage("done")
                 if planned is None or done is None:
                     raise SystemExit(f"{model.name} {sizes}: {plan.ending or fit.ending}")

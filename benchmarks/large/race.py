@@ -21,7 +21,7 @@ from benchmarks.large.data import raw_columns
 from benchmarks.large.models import LargeModel
 from benchmarks.process import last_words
 
-Task = Literal["fit", "evaluation", "parts"]
+Task = Literal["fit", "summary", "evaluation", "parts"]
 OURS = "mixedmodels"
 #: In the order in which they run.
 PROGRAMS = (OURS, "gpboost", "mixedlm", "lme4")

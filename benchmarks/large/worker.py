@@ -1,7 +1,8 @@
 """One program, one model, one file, one process: the stages of a fit, told as they are reached.
 
 Each line written is a stage with the seconds since the import ended; the last is ``done``. The
-task is ``fit`` (read, fit, print, all conditional means as arrays), ``evaluation`` (the criterion
+task is ``fit`` (read, fit, print, all conditional means as arrays; of ours also the exact optimum,
+where the model asks for it), ``summary`` (the same without that), ``evaluation`` (the criterion
 once or twice, where a fit is out of reach) or ``parts`` (of ours: what comes before the fit).
 """
 
@@ -50,7 +51,7 @@ def ours(model: LargeModel, path: str, task: str, tell: Tell) -> None:
         levels={factor: len(values) for factor, values in effects.items()},
         text=text.getvalue(),
     )
-    if model.exact:
+    if model.exact and task == "fit":
         fm = fm.update(method="hybrid")
         tell("exact", objective=float(fm.objective), plan=str(fm.plan))
 
