@@ -174,7 +174,7 @@ def report(found: list[Curve], scale: float, load: list[list[float]]) -> str:
         header = [curve.grows, "method", "read, sum, plan", "fit and print", "in all", "peak MB"]
         sections += [f"{curve.model}, {kept}:", table(header, rows)]
     sections.append(
-        f"{len(found[0].points[0].totals)} rounds; {facts['cpu']}, {facts['cores']} cores, "
+        f"Rounds: {len(found[0].points[0].totals)}; {facts['cpu']}, {facts['cores']} cores, "
         f"{facts['memory_gib']} GiB; load before {load[0]}, after {load[1]}."
     )
     return "\n\n".join(sections) + "\n"
