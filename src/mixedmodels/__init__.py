@@ -34,6 +34,8 @@ from mixedmodels.errors import (
 from mixedmodels.fitting import lmer, plan
 from mixedmodels.inference.anova import anova
 from mixedmodels.model import LinearMixedModel
+from mixedmodels.plots.crosstab import plot_crosstab
+from mixedmodels.plots.groups import plot_groups, plot_panels
 
 __version__ = _version("mixedmodels")
 
@@ -59,4 +61,7 @@ __all__ = [
     "datasets",
     "lmer",
     "plan",
+    "plot_crosstab",
+    "plot_groups",
+    "plot_panels",
 ]

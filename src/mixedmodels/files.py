@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixedmodels.errors import ArgumentError, ArgumentTypeError, DataError
+from mixedmodels.errors import ArgumentError, DataError
+from mixedmodels.writing import path_to_write, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -298,40 +299,28 @@ def write_frames(
     """
     import pyarrow as pa
 
-    if not is_path(path):
-        raise ArgumentTypeError(f"a file is given by its path, not by a {type(path).__name__}")
-    file = Path(path).expanduser()
-    if file.suffix.lower() not in KINDS:
-        raise ArgumentError(f"{path} must be a file of one of the kinds {', '.join(KINDS)}")
-    if not file.absolute().parent.is_dir():
-        raise ArgumentError(f"the folder of {path} does not exist; create it first")
-    if file.is_dir():
-        raise ArgumentError(f"{path} is a folder; give the name of a file in it")
+    file = path_to_write(path, KINDS)
     if source is not None and file.exists() and source.exists() and file.samefile(source):
         raise ArgumentError(f"{path} holds the data; write to another file")
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    writer: Any = None
-    try:
+
+    def write(part: Path) -> None:
+        writer: Any = None
         try:
             for frame in frames:
                 table = pa.Table.from_pandas(frame, preserve_index=False)
                 if writer is None:
                     writer = _writer(part, file.suffix.lower(), table.schema)
-                writer.write_table(
-                    table.cast(writer.schema) if hasattr(writer, "schema") else table
-                )
+                writer.write_table(table)
         finally:
             if writer is not None:
                 writer.close()
-        part.replace(file)
-    except OSError as error:
-        raise ArgumentError(f"{path} cannot be written: {error}") from error
+
+    try:
+        write_whole(file, write)
     except pa.ArrowException as error:
         raise DataError(
             f"a column of the data cannot be written to {path}: {' '.join(str(error).split())}"
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return file
 
 

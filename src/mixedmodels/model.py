@@ -34,6 +34,8 @@ from mixedmodels.random_effects import ByFactor, RandomEffects
 from mixedmodels.variance_components import VarianceComponents
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
     from scipy.sparse import csc_array, csr_array, dia_array
@@ -331,7 +333,10 @@ class LinearMixedModel(Printed):
         E    56.73319
         F   -44.99529
         """
-        return RandomEffects(self.design.groupings, self.b, self._conditional_sds)
+        from mixedmodels.plots.labels import unit_of_response
+
+        unit = unit_of_response(self)
+        return RandomEffects(self.design.groupings, self.b, self._conditional_sds, unit)
 
     def _conditional_sds(self) -> ConditionalSDs:
         return self._condsd
@@ -727,6 +732,84 @@ class LinearMixedModel(Printed):
             return pd.concat(list(pieces))
         return write_frames(pieces, to, self.design.path)
 
+    # -- pictures ----------------------------------------------------------------------------
+
+    def plot(self, kind: str = "diagnosis", *, group: str | None = None, ax: Any = None) -> Any:
+        """Draw a picture of the model.
+
+        Parameters
+        ----------
+        kind : str, default "diagnosis"
+            What to draw. Of the residuals: ``"residuals"`` (against fitted values), ``"normal"``,
+            ``"scale-location"``, ``"leverage"``, or ``"diagnosis"``, all four. Of the random
+            effects: ``"caterpillar"``, ``"qqmath"`` and ``"variances"``. Of the fit:
+            ``"criterion"`` (over θ) and ``"convergence"``. Of the matrices: ``"Zt"``,
+            ``"Lambda"``, ``"ZtZ"``, ``"L"``, or ``"structure"``, all four.
+        group : str, optional
+            The grouping factor, for ``"caterpillar"``, ``"qqmath"`` and ``"criterion"``; all by
+            default.
+        ax : Axes, or one for each panel, optional
+            Where to draw. By default on a new figure, unknown to pyplot: ``ax.figure``.
+
+        Returns
+        -------
+        Axes, or tuple of Axes
+            One for each panel.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If there is no such picture, of this model or at all, or `ax` does not fit.
+        UnknownColumnError
+            If the model has no such factor.
+        FitTooLargeError
+            If it would take too long to compute.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> ax = fm1.plot("residuals")
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('Fitted value (g)', 'Residual (g)')
+        >>> ax.figure.savefig("residuals.pdf")  # doctest: +SKIP
+        """
+        from mixedmodels.plots.kinds import plot
+
+        return plot(self, kind, group, ax)
+
+    def report(self, file: Any) -> Path:
+        """Write the model as a page of HTML that needs nothing else, to be handed over.
+
+        Summary, variance components, fixed effects with Wald intervals, random effects,
+        diagnosis, how it was computed, and the code that fits it again.
+
+        Parameters
+        ----------
+        file : path
+            Where to, ending in ``.html``. It is there whole or not at all.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> fm1.report("fm1.html")  # doctest: +SKIP
+        PosixPath('fm1.html')
+        """
+        from mixedmodels.report.page import write_report
+
+        return write_report(self, file)
+
     # -- printed form ------------------------------------------------------------------------
 
     def summary(self) -> ModelSummary:
@@ -763,6 +846,11 @@ class LinearMixedModel(Printed):
     def document(self) -> Document:
         """Lay out the printed form."""
         return self.summary().document()
+
+    def _repr_html_(self) -> str:
+        from mixedmodels.report.notebook import notebook_html
+
+        return notebook_html(self)
 
 
 def _flat(index: pd.Index) -> pd.Index:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -83,6 +83,8 @@ class RandomEffects(ByFactor):
         Conditional means.
     condsd : callable
         Computes the conditional standard deviations (q,) when they are first asked for.
+    unit : str, optional
+        The unit they are in, for pictures.
     """
 
     def __init__(
@@ -90,9 +92,11 @@ class RandomEffects(ByFactor):
         groupings: tuple[GroupingFactor, ...],
         b: NDArray[np.float64],
         condsd: Callable[[], ConditionalSDs],
+        unit: str = "",
     ) -> None:
         self._groupings = groupings
         self._compute_condsd = condsd
+        self._unit = unit
         super().__init__(self._split(b))
 
     def _split(self, values: NDArray[np.float64]) -> dict[str, pd.DataFrame]:
@@ -137,3 +141,56 @@ class RandomEffects(ByFactor):
             ],
             ignore_index=True,
         )
+
+    def caterpillar(self, group: str | None = None, *, level: float = 0.95, ax: Any = None) -> Any:
+        """Draw prediction intervals in increasing order of the conditional mean.
+
+        Parameters
+        ----------
+        group : str, optional
+            The grouping factor; by default all, a panel each.
+        level : float, default 0.95
+            Probability of the intervals, which are given the estimated parameters.
+        ax : Axes, or one for each panel, optional
+            Where to draw; new axes by default.
+
+        Returns
+        -------
+        Axes, or tuple of Axes
+            At most two thousand levels are drawn; the picture says so where there are more.
+
+        Raises
+        ------
+        UnknownColumnError
+            If the model has no such factor.
+        ArgumentError, ArgumentTypeError
+            If `level` or `ax` is not what it may be.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> ax = fm1.ranef().caterpillar()
+        >>> [label.get_text() for label in ax.get_yticklabels()]
+        ['F', 'D', 'A', 'B', 'C', 'E']
+        """
+        from mixedmodels.plots.random_effects import caterpillar
+
+        return caterpillar(self, group, level, ax, self._unit)
+
+    def qqmath(self, group: str | None = None, *, level: float = 0.95, ax: Any = None) -> Any:
+        """Draw the intervals of `caterpillar` against standard normal quantiles.
+
+        For many levels: random effects that are normal lie along a line. Parameters, result and
+        errors are those of `caterpillar`.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> fm1.ranef().qqmath("Batch").get_ylabel()
+        'Standard normal quantile'
+        """
+        from mixedmodels.plots.random_effects import qqmath
+
+        return qqmath(self, group, level, ax, self._unit)
