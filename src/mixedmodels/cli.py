@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mixedmodels.errors import ArgumentError, MixedModelsError
+from mixedmodels.writing import path_to_write, write_whole
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mixedmodels.model import LinearMixedModel
 
 app = typer.Typer(
@@ -36,19 +36,25 @@ def fit(
     ranef: Annotated[
         Path | None, typer.Option(help="Write the random effects to this CSV file.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report to this HTML file, with pictures.")
+    ] = None,
 ) -> None:
     """Fit a model and print it."""
     from mixedmodels import lmer
 
-    if ranef is not None and not ranef.absolute().parent.is_dir():
-        raise ArgumentError(f"the folder of {ranef} does not exist; create it first")
-    if ranef is not None and ranef.exists() and file.exists() and ranef.samefile(file):
-        raise ArgumentError(f"{ranef} holds the data; write the random effects to another file")
-    if ranef is not None and ranef.is_dir():
-        raise ArgumentError(f"{ranef} is a folder; give the name of a file in it")
+    _require_writable(ranef, file, "the random effects", ())
+    _require_writable(report, file, "the report", (".html", ".htm"))
+    begun = time.perf_counter()
     model = lmer(formula, file, reml=not ml, verbose=verbose and not as_json)
+    seconds = time.perf_counter() - begun
     if ranef is not None:
-        write_whole(model.ranef().to_frame(), ranef)
+        effects = model.ranef().to_frame()
+        write_whole(ranef, lambda part: effects.to_csv(part, index=False))
+    if report is not None:
+        from mixedmodels.report.page import write_report
+
+        write_report(model, report, seconds=seconds)
     print(json.dumps(to_json(model), indent=2) if as_json else model)
 
 
@@ -63,27 +69,24 @@ def datasets(
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    output: Annotated[
+        Path | None, typer.Option(help="Write the pictures and a report to this folder.")
+    ] = None,
+) -> None:
     """Run the session of Douglas Bates's slides, from dyestuff yields to lecturer ratings."""
     from mixedmodels.demo import run
 
-    run()
+    run(output)
 
 
-def write_whole(frame: pd.DataFrame, file: Path) -> None:
-    """Write a CSV file that is there whole or not at all."""
-    if file.is_symlink() or (file.exists() and not file.is_file()):
-        part = file  # a link, pipe or device is written into, never replaced
-    else:
-        part = file.with_name(file.name + ".part")
-    try:
-        frame.to_csv(part, index=False)
-        if part != file:
-            part.replace(file)
-    except OSError as error:
-        if part != file:
-            part.unlink(missing_ok=True)
-        raise ArgumentError(f"{file} cannot be written: {error}") from error
+def _require_writable(file: Path | None, data: Path, what: str, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file that cannot be written before anything is fitted."""
+    if file is None:
+        return
+    if file.exists() and data.exists() and file.samefile(data):
+        raise ArgumentError(f"{file} holds the data; write {what} to another file")
+    path_to_write(file, suffixes)
 
 
 def to_json(model: LinearMixedModel) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A fitted model as one page of HTML, to be handed over; and its look in a notebook."""
