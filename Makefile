@@ -14,7 +14,7 @@ $(VENV)/installed: $(CORE)
 	touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/mixedmodels demo
+	$(BIN)/mixedmodels demo --output demo/output
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 -m 'not slow' --cov --cov-report=term-missing:skip-covered --cov-fail-under=95

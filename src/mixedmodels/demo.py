@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import textwrap
 import time
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from mixedmodels.datasets.session import run_session
+from mixedmodels.errors import ArgumentError
+from mixedmodels.writing import write_whole
+
+DOTS_PER_INCH = 110
 
 
 class Step(NamedTuple):
-    """One slide: its title, why it is there, and its code."""
+    """One slide: its title, why it is there, its code, and the name of the picture it makes."""
 
     title: str
     text: str
     code: str
+    picture: str = ""
 
 
 STEPS = (
@@ -37,6 +45,13 @@ mm.datasets.describe("dyestuff")""",
 dyestuff = mm.datasets.load("dyestuff")
 dyestuff["Batch"].value_counts(sort=False)
 dyestuff["Yield"].describe()""",
+    ),
+    Step(
+        "Dyestuff data plot",
+        "Batches in increasing order of their mean yield; the line joins the means.",
+        """\
+ax = mm.plot_groups(dyestuff, "Yield", "Batch")""",
+        "dyestuff",
     ),
     Step(
         "A mixed-effects model for the dyestuff yield",
@@ -62,6 +77,20 @@ effects.assign(lower=effects.condval - 1.96 * effects.condsd,
                upper=effects.condval + 1.96 * effects.condsd).round(2)""",
     ),
     Step(
+        "Caterpillar plot for fm1",
+        "The same intervals as a picture.",
+        """\
+ax = fm1.ranef().caterpillar()""",
+        "fm1-caterpillar",
+    ),
+    Step(
+        "The matrices of fm1",
+        "Z', the relative covariance factor, Z'Z and its Cholesky factor.",
+        """\
+ax = fm1.plot("structure")""",
+        "fm1-structure",
+    ),
+    Step(
         "Re-fitting the model for ML estimates",
         "REML and ML differ most where there are few levels.",
         """\
@@ -75,12 +104,40 @@ print(fm1M)""",
 _ = fm1.update(verbose=True)""",
     ),
     Step(
+        "Convergence",
+        "The trace as a picture: near the end each iteration doubles the correct digits.",
+        """\
+ax = fm1.plot("convergence")""",
+        "fm1-convergence",
+    ),
+    Step(
+        "The profiled criterion of fm1",
+        "A function of theta alone, with its minimum.",
+        """\
+ax = fm1.plot("criterion")""",
+        "fm1-criterion",
+    ),
+    Step(
+        "Plot of the Dyestuff2 data",
+        "Batches that differ less than the preparations within them would lead one to expect.",
+        """\
+dyestuff2 = mm.datasets.load("dyestuff2")
+ax = mm.plot_groups(dyestuff2, "Yield", "Batch")""",
+        "dyestuff2",
+    ),
+    Step(
         "Estimates of variance components can be zero",
         "Data made so that batches vary less than preparations do.",
         """\
-dyestuff2 = mm.datasets.load("dyestuff2")
 fm1A = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff2, reml=False)
 print(fm1A)""",
+    ),
+    Step(
+        "The profiled deviance of fm1A",
+        "It rises from theta = 0 on: the minimum is at the boundary.",
+        """\
+ax = fm1A.plot("criterion")""",
+        "fm1A-criterion",
     ),
     Step(
         "A trivial mixed-effects model is a fixed-effects model",
@@ -99,6 +156,13 @@ penicillin = mm.datasets.load("penicillin")
 print(pd.crosstab(penicillin["sample"], penicillin["plate"]).to_string())""",
     ),
     Step(
+        "Penicillin data plot",
+        "Plates in increasing order of their mean, a mark and a line for each sample.",
+        """\
+ax = mm.plot_groups(penicillin, "diameter", "plate", key="sample")""",
+        "penicillin",
+    ),
+    Step(
         "Model with crossed simple random effects for Penicillin",
         "Nothing is asked about crossing: it is in the data.",
         """\
@@ -114,6 +178,27 @@ fm2.fixef()
 fm2.ranef()""",
     ),
     Step(
+        "Prediction intervals for fm2",
+        "A panel for each factor, on one scale.",
+        """\
+ax = fm2.ranef().caterpillar()""",
+        "fm2-caterpillar",
+    ),
+    Step(
+        "The matrices of fm2",
+        "Crossed factors: eliminating the plates fills the block of the samples.",
+        """\
+ax = fm2.plot("structure")""",
+        "fm2-structure",
+    ),
+    Step(
+        "The profiled criterion of fm2",
+        "Over two values of theta, as contours.",
+        """\
+ax = fm2.plot("criterion")""",
+        "fm2-criterion",
+    ),
+    Step(
         "The Pastes data",
         "Casks a, b, c repeat their labels in every batch; sample names each cask apart.",
         """\
@@ -123,11 +208,39 @@ pd.crosstab(pastes["sample"], pastes["batch"]).head(6)
 mm.lmer("strength ~ 1 + (1 | batch) + (1 | sample)", pastes).design.relations()""",
     ),
     Step(
+        "The cross-tabulation as an image",
+        "A sample occurs in one batch only: a staircase is nesting.",
+        """\
+ax = mm.plot_crosstab(pastes, "sample", "batch")""",
+        "pastes-crosstab",
+    ),
+    Step(
+        "Pastes data plot",
+        "Samples in order of their mean within batches in order of theirs.",
+        """\
+ax = mm.plot_groups(pastes, "strength", "sample", within="batch")""",
+        "pastes",
+    ),
+    Step(
         "A model with nested random effects",
         "",
         """\
 fm3 = mm.lmer("strength ~ 1 + (1 | batch) + (1 | sample)", pastes)
 print(fm3)""",
+    ),
+    Step(
+        "Random effects from fm3",
+        "Those of the batches are much the smaller.",
+        """\
+ax = fm3.ranef().caterpillar()""",
+        "fm3-caterpillar",
+    ),
+    Step(
+        "The matrices of fm3",
+        "Nested factors: no fill-in at all.",
+        """\
+ax = fm3.plot("structure")""",
+        "fm3-structure",
     ),
     Step(
         "Comparing ML fits of the full and reduced models",
@@ -152,6 +265,15 @@ classroom = mm.datasets.load("classroom")
 classroom["classid"].value_counts().value_counts().sort_index().to_dict()
 schools = classroom[["classid", "schoolid"]].drop_duplicates()["schoolid"]
 schools.value_counts().value_counts().sort_index().to_dict()""",
+    ),
+    Step(
+        "Twelve schools, each with 5 classrooms",
+        "A panel for each school, a row for each class.",
+        """\
+classes = classroom.groupby("schoolid", observed=True)["classid"].nunique()
+ax = mm.plot_panels(classroom, "mathgain", "classid", by="schoolid",
+                    select=classes.index[classes == 5])""",
+        "classroom",
     ),
     Step(
         "Simple, 'unconditional' model for the classroom data",
@@ -183,6 +305,47 @@ fm8 = fm7.update("~ . - housepov")
 print(fm8)""",
     ),
     Step(
+        "Prediction intervals on random effects for class and school",
+        "",
+        """\
+ax = fm8.ranef().caterpillar()""",
+        "fm8-caterpillar",
+    ),
+    Step(
+        "Normal probability plot of random effects for class",
+        "With many levels, the intervals against normal quantiles.",
+        """\
+ax = fm8.ranef().qqmath("classid")""",
+        "fm8-qqmath-classid",
+    ),
+    Step(
+        "Normal probability plot of random effects for school",
+        "",
+        """\
+ax = fm8.ranef().qqmath("schoolid")""",
+        "fm8-qqmath-schoolid",
+    ),
+    Step(
+        "Shares of the variance",
+        "",
+        """\
+ax = fm8.plot("variances")""",
+        "fm8-variances",
+    ),
+    Step(
+        "Residuals of fm8",
+        "Against fitted values, normal plot, scale and location, leverage.",
+        """\
+ax = fm8.plot()""",
+        "fm8-diagnosis",
+    ),
+    Step(
+        "A report to hand over",
+        "One page with all of it.",
+        """\
+_ = fm8.report(folder / "fm8.html")""",
+    ),
+    Step(
         "Refit without random effects for class",
         "",
         """\
@@ -206,17 +369,45 @@ fm10 = mm.lmer("y ~ 1 + (1 | s) + (1 | d) + (1 | dept)", insteval)
 seconds = time.perf_counter() - begun
 print(fm10)
 fm10.plan
+ax = fm10.ranef().qqmath("s")
 print(f"fitted in {seconds:.2f} seconds")""",
+        "fm10-qqmath-s",
     ),
 )
 
 
-def run() -> None:
-    """Run the session, printing each step's code and output."""
-    names: dict[str, Any] = {"__name__": "__session__", "time": time}
-    for step in STEPS:
-        print(f"\n{step.title}\n{'=' * len(step.title)}")
-        if step.text:
-            print(textwrap.fill(step.text, 88))
-        print()
-        run_session(step.code, names)
+def run(output: Path | None = None) -> None:
+    """Run the session, printing each step's code and output.
+
+    Parameters
+    ----------
+    output : Path, optional
+        The folder to write the pictures and the report to; made if it is not there.
+
+    Raises
+    ------
+    ArgumentError
+        If it cannot be made.
+    """
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) if output is None else _folder(output)
+        names: dict[str, Any] = {"__name__": "__session__", "time": time, "folder": folder}
+        for step in STEPS:
+            print(f"\n{step.title}\n{'=' * len(step.title)}")
+            if step.text:
+                print(textwrap.fill(step.text, 88))
+            print()
+            run_session(step.code, names)
+            if step.picture and output is not None:
+                file = folder / f"{step.picture}.png"
+                figure = names["ax"].figure
+                write_whole(file, partial(figure.savefig, format="png", dpi=DOTS_PER_INCH))
+                print(f"(drawn in {file})")
+
+
+def _folder(output: Path) -> Path:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError(f"the folder {output} cannot be made: {error}") from error
+    return output
