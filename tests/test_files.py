@@ -143,7 +143,7 @@ def test_what_may_not_be_written(load, tmp_path):
     (tmp_path / "folder.csv").mkdir()
     for to, message in [
         (source, "holds the data"),
-        (tmp_path / "x.txt", "one of the kinds"),
+        (tmp_path / "x.txt", "must end in .parquet or .csv"),
         (tmp_path / "no" / "x.csv", "create it first"),
         (tmp_path / "folder.csv", "is a folder"),
     ]:
