@@ -284,6 +284,8 @@ bool RowSums::sound() {
     const auto length = [&](size_t j) { return std::sqrt(total_[j * width_ + j]); };
     bool good = true;
     for (const size_t j : kept_) good = good && T_(j, j) > sound_remainder * length(j);
+    // Nothing of y may have been given to a column that is not kept.
+    for (const size_t j : dropped_) good = good && b0_[j] == 0.0;
     // A column may only be called redundant for what is seen of it, not for what a difference left.
     for (const size_t j : dropped_)
         good = good && !(R0_(j, j) * length(j) > 100.0 * rank_tolerance * std::sqrt(squares_[j]));
