@@ -281,6 +281,8 @@ def test_a_basis_that_is_far_off_is_found_out_and_made_better(load):
     sums = summed(design, few, b)
     assert sums.sound()
     assert sums.finish()[0].dropped == [3]
+    # A redundant column that has been given a share of the response has to give it back.
+    assert not summed(design, few, b + np.eye(p)[3]).sound()
 
 
 def test_large_means_cost_no_digits(tmp_path, monkeypatch):
