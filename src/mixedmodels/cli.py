@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mixedmodels.errors import ArgumentError, MixedModelsError
-from mixedmodels.writing import path_to_write, write_whole
+from mixedmodels.errors import MixedModelsError
+from mixedmodels.writing import path_to_write, refuse_data, write_whole
 
 if TYPE_CHECKING:
     from mixedmodels.model import LinearMixedModel
@@ -84,8 +84,7 @@ def _require_writable(file: Path | None, data: Path, what: str, suffixes: tuple[
     """Refuse a file that cannot be written before anything is fitted."""
     if file is None:
         return
-    if file.exists() and data.exists() and file.samefile(data):
-        raise ArgumentError(f"{file} holds the data; write {what} to another file")
+    refuse_data(file, data, what)
     path_to_write(file, suffixes)
 
 

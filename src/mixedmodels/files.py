@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixedmodels.errors import ArgumentError, DataError
-from mixedmodels.writing import path_to_write, write_whole
+from mixedmodels.writing import path_to_write, refuse_data, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -300,8 +300,7 @@ def write_frames(
     import pyarrow as pa
 
     file = path_to_write(path, KINDS)
-    if source is not None and file.exists() and source.exists() and file.samefile(source):
-        raise ArgumentError(f"{path} holds the data; write to another file")
+    refuse_data(file, source, "the rows")
 
     def write(part: Path) -> None:
         writer: Any = None

@@ -42,6 +42,12 @@ def path_to_write(file: Any, suffixes: tuple[str, ...] = ()) -> Path:
     return path
 
 
+def refuse_data(file: Path, data: Path | None, what: str) -> None:
+    """Raise if a file to write `what` to is the one that holds the data."""
+    if data is not None and file.exists() and data.exists() and file.samefile(data):
+        raise ArgumentError(f"{file} holds the data; write {what} to another file")
+
+
 def write_whole(file: Path, write: Callable[[Path], Any]) -> None:
     """Write beside a file and then take its place, so that it is never there in part.
 

@@ -88,11 +88,7 @@ class Plan:
         if not self.has_factor:
             return None
         # Below the diagonal of the first columns stand the cells of the largest term.
-        return self.levels[0] + self._leading_cells + self.nonzeros
-
-    @property
-    def _leading_cells(self) -> int:
-        return int(self.core.leading_cells) if self.dimension else 0
+        return self.levels[0] + self.core.leading_cells + self.nonzeros
 
     @property
     def column_counts(self) -> NDArray[np.int64]:
