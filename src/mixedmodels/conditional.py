@@ -14,7 +14,7 @@ from mixedmodels.matrices import theta_of_levels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mixedmodels.model import LinearMixedModel
+    from mixedmodels.estimates import Estimates
 
 # Of an iterative fit: probes for the factors of many levels; those of few are solved for.
 PROBES = 64
@@ -42,7 +42,7 @@ class ConditionalSDs:
         return bool(self.errors.any())
 
 
-def conditional_sds(model: LinearMixedModel) -> ConditionalSDs:
+def conditional_sds(model: Estimates) -> ConditionalSDs:
     """Compute the conditional standard deviations of all random effects.
 
     Exactly, from the inverse of the factor; in an iterative fit, of the factors of more than 256
@@ -66,7 +66,7 @@ def conditional_sds(model: LinearMixedModel) -> ConditionalSDs:
     return ConditionalSDs(scale * root, scale * error / (2.0 * root))
 
 
-def chosen_sds(model: LinearMixedModel, label: str, levels: Any) -> NDArray[np.float64]:
+def chosen_sds(model: Estimates, label: str, levels: Any) -> NDArray[np.float64]:
     """Compute those of some levels of a factor, exactly: see `LinearMixedModel.condsd`."""
     import pandas as pd
 

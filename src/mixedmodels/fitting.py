@@ -18,7 +18,8 @@ from mixedmodels.estimation.progress import Progress
 from mixedmodels.file_reading import read_design
 from mixedmodels.files import is_path
 from mixedmodels.formula import Formula
-from mixedmodels.model import LinearMixedModel, Options
+from mixedmodels.model import LinearMixedModel
+from mixedmodels.options import Options
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -9,7 +9,7 @@ from mixedmodels.datasets.cards import CARDS
 from mixedmodels.display.tables import printable
 
 if TYPE_CHECKING:
-    from mixedmodels.model import LinearMixedModel
+    from mixedmodels.estimates import Estimates
 
 LONGEST_LABEL = 28
 
@@ -34,7 +34,7 @@ def unit_of(column: str, data_name: str | None) -> str:
     return "" if known is None else known.unit
 
 
-def unit_of_response(model: LinearMixedModel) -> str:
+def unit_of_response(model: Estimates) -> str:
     """Return the unit of a model's response; a refitted one may be in any."""
     if model.refitted:
         return ""
