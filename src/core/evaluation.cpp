@@ -22,8 +22,10 @@ Evaluation::Evaluation(const CrossProducts& data, const SchurPlan& plan, bool re
       d_(q0_),
       kappa_(q0_) {}
 
-double Evaluation::objective(const double* gamma) {
-    constexpr double infinity = std::numeric_limits<double>::infinity();
+bool Evaluation::stand_at(const double* gamma) {
+    if (standing_ && std::equal(gamma, gamma + k_, gamma_.begin())) return true;
+    standing_ = false;
+    traces_.clear();
     gamma_.assign(gamma, gamma + k_);
     for (size_t t = 0; t < k_; ++t)
         std::fill(s_.begin() + static_cast<std::ptrdiff_t>(N_.offset[t]),
@@ -34,16 +36,22 @@ double Evaluation::objective(const double* gamma) {
         kappa_[j] = gamma[0] / d_[j];
         log_det_M += std::log(d_[j]);
     }
-    if (!schur_->factor(s_.data() + q0_, kappa_.data())) return value = infinity;
+    if (!schur_->factor(s_.data() + q0_, kappa_.data())) return false;
     log_det_M += schur_->log_determinant();
-
-    const size_t m = rank_ + 1;
     C_.rows = q_;
-    C_.cols = m;
-    C_.values.resize(q_ * m);
+    C_.cols = rank_ + 1;
+    C_.values.resize(q_ * C_.cols);
     std::copy(structure_.ZtX.values.begin(), structure_.ZtX.values.end(), C_.values.begin());
+    forward(C_.values.data(), rank_);
+    return standing_ = true;
+}
+
+double Evaluation::objective(const double* gamma) {
+    constexpr double infinity = std::numeric_limits<double>::infinity();
+    if (!stand_at(gamma)) return value = infinity;
+    const size_t m = rank_ + 1;
     std::copy(data_.Zty.begin(), data_.Zty.end(), C_.col(rank_));
-    forward(C_);
+    forward(C_.col(rank_), 1);
 
     // The Cholesky factor of [X y]'V^-1[X y] holds R_X, c_beta and r. The leading term's part is
     // the variation within its levels plus that of their sums over n_j d_j: nothing cancels,
@@ -66,11 +74,11 @@ double Evaluation::objective(const double* gamma) {
     return value;
 }
 
-void Evaluation::forward(Matrix& b) const {
+void Evaluation::forward(double* b, size_t columns) const {
     const SparseRows& A = N_.leading;
     const double s0 = std::sqrt(gamma_[0]);
-    for (size_t c = 0; c < b.cols; ++c) {
-        double* x = b.col(c);
+    for (size_t c = 0; c < columns; ++c) {
+        double* x = b + c * q_;
         for (size_t l = q0_; l < q_; ++l) x[l] *= s_[l];
         double* x2 = x + q0_;
         for (size_t j = 0; j < q0_; ++j) {
@@ -82,7 +90,7 @@ void Evaluation::forward(Matrix& b) const {
                     x2[A.index[e]] -= f * A.value[e] * s_[q0_ + static_cast<size_t>(A.index[e])];
         }
     }
-    if (q_ > q0_) schur_->forward(b.values.data() + q0_, q_, b.cols);
+    if (q_ > q0_ && columns > 0) schur_->forward(b + q0_, q_, columns);
 }
 
 void Evaluation::backward(Matrix& c) const {
@@ -113,8 +121,8 @@ void Evaluation::solve() {
     u = std::move(c.values);
 }
 
-void Evaluation::derivatives() {
-    solve();
+const std::vector<double>& Evaluation::traces() {
+    if (!traces_.empty()) return traces_;
     schur_->invert();
     quadratic_.resize(q0_);
     const bool crossed = q_ > q0_;
@@ -154,7 +162,12 @@ void Evaluation::derivatives() {
             h[t] -= sum / gamma_[t];
         }
     }
+    return traces_ = std::move(h);
+}
 
+void Evaluation::derivatives() {
+    solve();
+    traces();
     e_.resize(q_);
     for (size_t l = 0; l < q_; ++l) e_[l] = u[l] / s_[l];
     std::vector<double> ee(k_);
@@ -162,7 +175,7 @@ void Evaluation::derivatives() {
     for (size_t t = 0; t < k_; ++t) {
         const double* et = e_.data() + N_.offset[t];
         ee[t] = dot(et, et, N_.levels[t]);
-        gradient[t] = h[t] - nu_ * ee[t] / r2;
+        gradient[t] = traces_[t] - nu_ * ee[t] / r2;
     }
 
     // Q_st = f_s' P f_t with f_t = Z_t e_t, from N alone.
@@ -174,7 +187,7 @@ void Evaluation::derivatives() {
         N_.multiply(only.data(), NE.col(t));
     }
     F.values = NE.values;
-    forward(F);
+    forward(F.values.data(), k_);
     Matrix z(rank_, k_);
     for (size_t t = 0; t < k_; ++t)
         for (size_t j = 0; j < rank_; ++j) {

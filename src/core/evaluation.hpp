@@ -22,10 +22,14 @@ class Evaluation : public FixedEffects {
     Evaluation(const CrossProducts& data, const SchurPlan& plan, bool reml);
 
     // The criterion at gamma (k values, zero allowed); infinity where M is not positive definite.
+    // What does not depend on the response is kept: at the same gamma, another one costs little.
     double objective(const double* gamma);
 
     // After objective(), at gamma > 0: d'(gamma), k values, and the average information, k x k.
     void derivatives();
+
+    // After objective(), at gamma > 0: h_t = tr(Z_t' P Z_t), k values.
+    const std::vector<double>& traces();
 
     // After objective(): beta on the basis, spherical random effects u, rows of L^-1 P Lambda' Z'X.
     void solve();
@@ -43,8 +47,10 @@ class Evaluation : public FixedEffects {
     const std::vector<double>& d() const { return d_; }
 
    private:
+    // Factors M and solves for X, unless done. Returns false where M is not positive definite.
+    bool stand_at(const double* gamma);
     // b (q values a column) <- L^-1 P Lambda b, the leading part divided by sqrt(d).
-    void forward(Matrix& b) const;
+    void forward(double* b, size_t columns) const;
     // c <- the solution x of L' x = c.
     void backward(Matrix& c) const;
 
@@ -56,6 +62,8 @@ class Evaluation : public FixedEffects {
     double nu_;
     std::unique_ptr<Schur> schur_;
     std::vector<double> gamma_, s_, d_, kappa_, quadratic_, e_;
+    bool standing_ = false;
+    std::vector<double> traces_;
     Matrix C_;  // L^-1 P Lambda [Z'X, Z'y]
 };
 

@@ -22,6 +22,7 @@
 #include "evaluation.hpp"
 #include "fit.hpp"
 #include "newton.hpp"
+#include "refits.hpp"
 #include "row_sums.hpp"
 #include "schur.hpp"
 #include "state.hpp"
@@ -36,6 +37,8 @@ namespace {
 constexpr double cheap_flops = 3e5, flops_a_level = 60.0;
 // Of the decrement, where evaluations are dear: theta is then right to 1e-5 standard errors.
 constexpr double dear_tolerance = 1e-10;
+// Of many refits that are dear: the step that promises less leaves 1e-4 standard errors at most.
+constexpr double refit_tolerance = 1e-6;
 
 using Codes = nb::ndarray<const Code, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -146,17 +149,22 @@ nb::tuple finish_rows(RowSums& sums) {
     return nb::make_tuple(std::move(structure), std::move(*products));
 }
 
+NewtonControl newton_control(const Structure& structure, const SchurPlan& plan, double tolerance,
+                             int most_iterations) {
+    NewtonControl control;
+    control.most_iterations = most_iterations;
+    control.cheap = plan.flops + flops_a_level * static_cast<double>(structure.N.q()) < cheap_flops;
+    control.tolerance = control.cheap ? tolerance : std::max(tolerance, dear_tolerance);
+    return control;
+}
+
 Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
         std::optional<std::vector<double>> start, double tolerance, int most_iterations,
         const std::optional<nb::callable>& on_iteration) {
     Evaluation evaluation(data, plan, reml);
     // The criterion is that of X itself, not of its orthonormal basis.
     const double shift = reml ? log_det_R(data.structure->basis.R) : 0.0;
-    NewtonControl control;
-    control.most_iterations = most_iterations;
-    control.cheap =
-        plan.flops + flops_a_level * static_cast<double>(data.structure->N.q()) < cheap_flops;
-    control.tolerance = control.cheap ? tolerance : std::max(tolerance, dear_tolerance);
+    NewtonControl control = newton_control(*data.structure, plan, tolerance, most_iterations);
     control.on_iteration = [&](const Iteration& it) {
         nb::gil_scoped_acquire acquire;
         if (PyErr_CheckSignals() != 0) throw nb::python_error();
@@ -180,6 +188,34 @@ Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
     out.log_det_M = evaluation.log_det_M;
     out.log_det_X = evaluation.log_det_RX + log_det_R(data.structure->basis.R);
     out.yty = data.yty;
+    return out;
+}
+
+// Fits to the columns of Y, which have no Python values of their own.
+nb::dict refit_columns(const PyStructure& s, const SchurPlan& plan, bool reml, FortranMatrix Y,
+                       std::optional<std::vector<double>> start, double tolerance,
+                       int most_iterations, bool covariance) {
+    if (s.codes.empty()) throw std::invalid_argument("the rows were not kept");
+    if (Y.shape(0) != s.structure->n) throw std::invalid_argument("Y and X differ in length");
+    Refits refits;
+    NewtonControl control = newton_control(*s.structure, plan, tolerance, most_iterations);
+    if (!control.cheap) control.last_step = refit_tolerance;
+    {
+        nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
+        refits = refit_many(s.structure, plan, reml, Y.data(), Y.shape(1),
+                            start ? &*start : nullptr, control, covariance);
+    }
+    nb::dict out;
+    out["gamma"] = to_numpy(refits.gamma);
+    out["beta"] = to_numpy(refits.beta);
+    out["standard_error"] = to_numpy(refits.standard_error);
+    if (covariance) out["covariance"] = to_numpy(refits.covariance);
+    out["objective"] = to_numpy(std::move(refits.objective));
+    out["r2"] = to_numpy(std::move(refits.r2));
+    out["log_det_M"] = to_numpy(std::move(refits.log_det_M));
+    out["converged"] = to_numpy(std::move(refits.converged));
+    out["nu"] = refits.nu;
     return out;
 }
 
@@ -459,6 +495,9 @@ NB_MODULE(_core, m) {
 
     m.def("fit", &fit, nb::arg("data"), nb::arg("plan"), nb::arg("reml"), nb::arg("start").none(),
           nb::arg("tolerance"), nb::arg("most_iterations"), nb::arg("on_iteration").none());
+    m.def("refit_many", &refit_columns, nb::arg("structure"), nb::arg("plan"), nb::arg("reml"),
+          nb::arg("Y"), nb::arg("start").none(), nb::arg("tolerance"), nb::arg("most_iterations"),
+          nb::arg("covariance"));
     m.def("fit_iterative", &fit_iterative, nb::arg("data"), nb::arg("reml"),
           nb::arg("start").none(), nb::arg("monte_carlo"), nb::arg("seed"),
           nb::arg("log_determinant"), nb::arg("plan").none(), nb::arg("on_iteration").none());

@@ -16,6 +16,8 @@ constexpr double rounding = 1e-9;
 // Close to the optimum the decrement should fall by far more than this an iteration; where it does
 // not, the average information is a poor Hessian and is corrected.
 constexpr double near_decrement = 0.1, slow_rate = 0.01;
+// A step that promises less than this, and leads to a minimum that is known, will get there.
+constexpr double returning_decrement = 0.5;
 
 // Solves the symmetric positive definite k x k system restricted to `free`; the rest of x is kept.
 void solve_free(const std::vector<double>& A, size_t k, const std::vector<char>& free,
@@ -249,11 +251,13 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
         // Steps too short for the criterion to tell are taken as they are.
         const double noise = std::max(4e-15 * (std::abs(value) + evaluation.nu()),
                                       -slope < rounding ? rounding : 0.0);
-        if (!known.empty() && -slope < near_decrement) {
-            // A descent that has come back to the minimum that is known has nothing more to tell.
+        if (!known.empty() && -slope < returning_decrement) {
+            // A descent that is about to come back to the minimum that is known has nothing more to
+            // tell.
             bool same = true;
             for (size_t t = 0; t < k; ++t)
-                same = same && std::abs(gamma[t] - known[t]) <= 0.02 * std::max(known[t], unit[t]);
+                same = same && std::abs(gamma[t] + step[t] - known[t]) <=
+                                   0.02 * std::max(known[t], unit[t]);
             if (same) {
                 best.ending = Ending::no_progress;
                 break;
@@ -266,6 +270,12 @@ Optimum descend(Evaluation& evaluation, std::vector<double> start, const NewtonC
             break;
         }
         if (!(-slope > control.tolerance) || stalled) {
+            best.ending = Ending::converged;
+            break;
+        }
+        if (-slope < control.last_step) {
+            for (size_t t = 0; t < k; ++t) best.gamma[t] = std::max(0.0, gamma[t] + step[t]);
+            best.objective = evaluate(best.gamma);
             best.ending = Ending::converged;
             break;
         }

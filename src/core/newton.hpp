@@ -35,6 +35,7 @@ struct Optimum {
 
 struct NewtonControl {
     double tolerance = 1e-12;  // of g' A^-1 g, twice the decrease still to be had
+    double last_step = 0.0;    // a step that promises less is taken without looking at its end
     int most_iterations = 100;
     bool cheap = false;  // an evaluation costs nothing: go all the way, look elsewhere too
     std::function<void(const Iteration&)> on_iteration;

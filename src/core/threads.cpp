@@ -33,6 +33,9 @@ size_t processors() {
     return std::max(1u, std::thread::hardware_concurrency());
 }
 
+// Whether this thread is at a task already: what it hands out meanwhile it does itself.
+thread_local bool at_work = false;
+
 // One call of parallel_for. It outlives the call as long as a worker looks at it.
 struct Job {
     const std::function<void(size_t)>* task = nullptr;
@@ -40,10 +43,12 @@ struct Job {
     std::atomic<size_t> next{0}, done{0};
 
     void work() {
+        at_work = true;
         for (size_t i; (i = next.fetch_add(1)) < count;) {
             (*task)(i);
             if (done.fetch_add(1) + 1 == count) done.notify_all();
         }
+        at_work = false;
     }
     void wait() {
         for (size_t d; (d = done.load()) < count;) done.wait(d);
@@ -136,6 +141,10 @@ Watch::Watch(std::function<void()> check) : check_(std::move(check)), before_(wa
 Watch::~Watch() { watch = before_; }
 
 void parallel_for(size_t count, const std::function<void(size_t)>& task) {
+    if (at_work) {
+        for (size_t i = 0; i < count; ++i) task(i);
+        return;
+    }
     check_now_and_then();
     std::unique_lock lock(team_mutex, std::try_to_lock);
     if (count < 2 || !lock.owns_lock()) {

@@ -9,7 +9,7 @@
 namespace mm {
 
 // Calls task(i) for i in 0..count, in any order and on any thread. Tasks must not throw, and each
-// must do the same arithmetic wherever it runs.
+// must do the same arithmetic wherever it runs. Within a task it does all of them in turn.
 void parallel_for(std::size_t count, const std::function<void(std::size_t)>& task);
 
 // While it lives, parallel_for calls `check` in this thread, before tasks begin and not more often

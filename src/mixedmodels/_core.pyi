@@ -161,6 +161,16 @@ def fit(
     most_iterations: int,
     on_iteration: Callable[..., None] | None,
 ) -> Fit: ...
+def refit_many(
+    structure: Structure,
+    plan: SchurPlan,
+    reml: bool,
+    Y: NDArray[np.float64],
+    start: _Numbers | None,
+    tolerance: float,
+    most_iterations: int,
+    covariance: bool,
+) -> dict[str, NDArray[np.float64]]: ...
 def fit_iterative(
     data: CrossProducts,
     reml: bool,
