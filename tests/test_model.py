@@ -268,15 +268,14 @@ def test_refit_wants_the_rows_used():
     fm, kept = mm.lmer(CROSSED, data), data["y"].notna()
     assert fm.nobs == kept.sum() < 90
     assert_same(fm.refit(2 * data["y"][kept]), mm.lmer(CROSSED, data.assign(y=2 * data["y"])))
-    with pytest.raises(mm.ResponseError, match=rf"each of the {fm.nobs} rows used; .*\(90,\)"):
+    with pytest.raises(mm.ResponseError, match=rf"each of the {fm.nobs} rows used, .*\(90,\)"):
         fm.refit(DATA["y"])
 
 
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (np.ones(89), r"each of the 90 rows used; got an array of shape \(89,\)"),
-        (np.ones((90, 1)), r"shape \(90, 1\)"),
+        (np.ones(89), r"each of the 90 rows used, .* got an array of shape \(89,\)"),
         (1.0, "shape"),
         (np.where(np.arange(90) == 4, np.nan, np.arange(90.0)), "is nan at position 4"),
         (np.where(np.arange(90) == 7, -np.inf, np.arange(90.0)), "is -inf at position 7"),

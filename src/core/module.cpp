@@ -191,20 +191,53 @@ Fit fit(const CrossProducts& data, const SchurPlan& plan, bool reml,
     return out;
 }
 
-// Fits to the columns of Y, which have no Python values of their own.
-nb::dict refit_columns(const PyStructure& s, const SchurPlan& plan, bool reml, FortranMatrix Y,
-                       std::optional<std::vector<double>> start, double tolerance,
-                       int most_iterations, bool covariance) {
-    if (s.codes.empty()) throw std::invalid_argument("the rows were not kept");
-    if (Y.shape(0) != s.structure->n) throw std::invalid_argument("Y and X differ in length");
-    Refits refits;
-    NewtonControl control = newton_control(*s.structure, plan, tolerance, most_iterations);
-    if (!control.cheap) control.last_step = refit_tolerance;
+nb::object information_at(const CrossProducts& data, const SchurPlan& plan, bool reml,
+                          std::vector<double> gamma) {
+    const size_t k = data.structure->N.terms();
+    if (gamma.size() != k)
+        throw std::invalid_argument("one variance ratio is needed for each term");
+    std::vector<double> out;
     {
         nb::gil_scoped_release release;
         const Watch watch(end_if_interrupted);
-        refits = refit_many(s.structure, plan, reml, Y.data(), Y.shape(1),
-                            start ? &*start : nullptr, control, covariance);
+        out = expected_information(data, plan, reml, Scale(*data.structure).inside(gamma));
+    }
+    return to_numpy(std::move(out), {k, k});
+}
+
+// Fits to many responses, which have no Python values of their own.
+struct PyRefitter {
+    Refitter refitter;
+
+    PyRefitter(const PyStructure& s, const SchurPlan& plan, bool reml, std::vector<double> gamma,
+               std::optional<std::vector<double>> information, double tolerance,
+               int most_iterations)
+        : refitter(checked(s), plan, reml,
+                   {Scale(*s.structure).inside(std::move(gamma)),
+                    information ? std::move(*information) : std::vector<double>()},
+                   control(s, plan, tolerance, most_iterations)) {}
+
+    static std::shared_ptr<const Structure> checked(const PyStructure& s) {
+        if (s.codes.empty()) throw std::invalid_argument("the rows were not kept");
+        return s.structure;
+    }
+    static NewtonControl control(const PyStructure& s, const SchurPlan& plan, double tolerance,
+                                 int most_iterations) {
+        NewtonControl c = newton_control(*s.structure, plan, tolerance, most_iterations);
+        if (!c.cheap) c.last_step = refit_tolerance;
+        return c;
+    }
+};
+
+// Fits to the columns of Y.
+nb::dict refit(PyRefitter& r, FortranMatrix Y, bool covariance) {
+    if (Y.shape(0) != r.refitter.structure().n)
+        throw std::invalid_argument("Y and X differ in length");
+    Refits refits;
+    {
+        nb::gil_scoped_release release;
+        const Watch watch(end_if_interrupted);
+        refits = r.refitter.fit(Y.data(), Y.shape(1), covariance);
     }
     nb::dict out;
     out["gamma"] = to_numpy(refits.gamma);
@@ -495,9 +528,15 @@ NB_MODULE(_core, m) {
 
     m.def("fit", &fit, nb::arg("data"), nb::arg("plan"), nb::arg("reml"), nb::arg("start").none(),
           nb::arg("tolerance"), nb::arg("most_iterations"), nb::arg("on_iteration").none());
-    m.def("refit_many", &refit_columns, nb::arg("structure"), nb::arg("plan"), nb::arg("reml"),
-          nb::arg("Y"), nb::arg("start").none(), nb::arg("tolerance"), nb::arg("most_iterations"),
-          nb::arg("covariance"));
+    m.def("expected_information", &information_at, nb::arg("data"), nb::arg("plan"),
+          nb::arg("reml"), nb::arg("gamma"));
+    nb::class_<PyRefitter>(m, "Refitter")
+        .def(nb::init<const PyStructure&, const SchurPlan&, bool, std::vector<double>,
+                      std::optional<std::vector<double>>, double, int>(),
+             nb::arg("structure"), nb::arg("plan"), nb::arg("reml"), nb::arg("start"),
+             nb::arg("information").none(), nb::arg("tolerance"), nb::arg("most_iterations"),
+             nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
+        .def("fit", &refit, nb::arg("Y"), nb::arg("covariance"));
     m.def("fit_iterative", &fit_iterative, nb::arg("data"), nb::arg("reml"),
           nb::arg("start").none(), nb::arg("monte_carlo"), nb::arg("seed"),
           nb::arg("log_determinant"), nb::arg("plan").none(), nb::arg("on_iteration").none());

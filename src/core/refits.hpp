@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "fit.hpp"
@@ -18,10 +19,41 @@ struct Refits {
     double nu = 0.0;
 };
 
-// `Y`: n rows, a column a response, shared among the threads. From `start`, if it is given, the
-// first step of all fits is taken with one factorisation.
-Refits refit_many(const std::shared_ptr<const Structure>& structure, const SchurPlan& plan,
-                  bool reml, const double* Y, size_t count, const std::vector<double>* start,
-                  const NewtonControl& control, bool covariance);
+// Where all fits begin: gamma > 0, and the matrix of the first step, k x k; the average information
+// of each response if it is empty.
+struct Start {
+    std::vector<double> gamma, information;
+};
+
+// Fisher's information of gamma in the profiled criterion, from the slopes of the traces. For a
+// factor of few levels, whose variance differs much from replicate to replicate, its step is the
+// better one.
+std::vector<double> expected_information(const CrossProducts& data, const SchurPlan& plan,
+                                         bool reml, const std::vector<double>& gamma);
+
+// The first step of all fits is taken with one factorisation a thread.
+class Refitter {
+   public:
+    // The plan is the caller's, who keeps it alive.
+    Refitter(std::shared_ptr<const Structure> structure, const SchurPlan& plan, bool reml,
+             Start start, NewtonControl control);
+    ~Refitter();
+    // `Y`: n rows, a column a response, shared among the threads.
+    Refits fit(const double* Y, size_t count, bool covariance);
+    const Structure& structure() const { return *structure_; }
+
+   private:
+    class Worker;
+    std::unique_ptr<Worker> take();
+    void put_back(std::unique_ptr<Worker> worker);
+
+    std::shared_ptr<const Structure> structure_;
+    const SchurPlan& plan_;
+    bool reml_;
+    Start start_;
+    NewtonControl control_;
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Worker>> idle_;
+};
 
 }  // namespace mm

@@ -161,16 +161,23 @@ def fit(
     most_iterations: int,
     on_iteration: Callable[..., None] | None,
 ) -> Fit: ...
-def refit_many(
-    structure: Structure,
-    plan: SchurPlan,
-    reml: bool,
-    Y: NDArray[np.float64],
-    start: _Numbers | None,
-    tolerance: float,
-    most_iterations: int,
-    covariance: bool,
-) -> dict[str, NDArray[np.float64]]: ...
+def expected_information(
+    data: CrossProducts, plan: SchurPlan, reml: bool, gamma: _Numbers
+) -> NDArray[np.float64]: ...
+
+class Refitter:
+    def __init__(
+        self,
+        structure: Structure,
+        plan: SchurPlan,
+        reml: bool,
+        start: _Numbers,
+        information: _Numbers | None,
+        tolerance: float,
+        most_iterations: int,
+    ) -> None: ...
+    def fit(self, Y: NDArray[np.float64], covariance: bool) -> dict[str, NDArray[np.float64]]: ...
+
 def fit_iterative(
     data: CrossProducts,
     reml: bool,

@@ -95,6 +95,10 @@ class ConvergenceWarning(MixedModelsWarning):
     """The optimiser stopped before it reached its tolerance."""
 
 
+class InterruptedWarning(MixedModelsWarning):
+    """Work was interrupted, and what it has so far is returned."""
+
+
 def warn(message: str, category: type[MixedModelsWarning]) -> None:
     """Warn the code outside of the package that led here, however many calls away it is."""
     level = 2

@@ -19,20 +19,22 @@ from mixedmodels.errors import (
     ArgumentError,
     ArgumentTypeError,
     RankDeficientWarning,
-    ResponseError,
 )
 from mixedmodels.estimates import Estimates
-from mixedmodels.estimation.newton import Optimum, minimise
+from mixedmodels.estimation.newton import Optimum
 from mixedmodels.estimation.plan import Plan, make_plan
 from mixedmodels.files import is_path, write_frames
 from mixedmodels.formula import Formula
 from mixedmodels.options import Options
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
+
+    from mixedmodels.inference.bootstrap import Bootstrap
+    from mixedmodels.inference.refits import Refits
 
     Floats = NDArray[np.float64]
 
@@ -140,19 +142,34 @@ class LinearMixedModel(Estimates):
                 "the model was refitted to another response, which this update cannot keep; "
                 "pass the data with that response"
             )
-        return model.refit(self.design.in_memory().y)
+        from mixedmodels.inference.refits import refit_one
 
-    def refit(self, y: ArrayLike) -> LinearMixedModel:
-        """Fit the same model to another response.
+        return refit_one(model, self.design.in_memory().y)
+
+    @overload
+    def refit(self, y: Sequence[float] | pd.Series) -> LinearMixedModel: ...
+
+    @overload
+    def refit(self, y: pd.DataFrame) -> Refits: ...
+
+    @overload
+    def refit(self, y: NDArray[Any]) -> Any: ...
+
+    def refit(self, y: Any) -> Any:
+        """Fit the same model to another response, or to many.
 
         Parameters
         ----------
-        y : array_like (n,)
-            One finite number for each row used.
+        y : array_like (n,) or (n, m)
+            One finite number for each row used; a column for each response.
 
         Returns
         -------
         LinearMixedModel
+            Of one response.
+        Refits
+            Of a matrix: parameters, objective and convergence of all fits, which the threads
+            share.
 
         Raises
         ------
@@ -165,38 +182,109 @@ class LinearMixedModel(Estimates):
         >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
         >>> bool(abs(fm1.refit(2 * fm1.design.y).sigma - 2 * fm1.sigma) < 1e-9)
         True
+        >>> fm1.refit(fm1.simulate(1000, seed=1))
+        Refits to 1000 responses, 0 without a fit
         """
-        try:
-            if np.iscomplexobj(y):
-                raise TypeError
-            response = np.array(y, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ResponseError("the new response must be numbers, one for each row used") from None
-        if response.shape != (self.nobs,):
-            raise ResponseError(
-                f"refit needs one value for each of the {self.nobs} rows used; "
-                f"got an array of shape {response.shape}"
-            )
-        index: Any = getattr(y, "index", None)
-        if hasattr(index, "equals") and not index.equals(self.design.index):
-            raise ResponseError(
-                "the new response has other row labels than the rows used; select these rows, or "
-                "pass an array in their order"
-            )
-        if not np.isfinite(response).all():
-            bad = int(np.flatnonzero(~np.isfinite(response))[0])
-            raise ResponseError(f"the new response is {response[bad]} at position {bad}")
-        if response.min() == response.max():
-            raise ResponseError(f"the new response is constant: all values are {response[0]}")
-        rows = self.design.in_memory()
-        sums = self.cross_products if rows is self.design else cross_products(rows)
-        design = replace(rows, y=response)
-        shifted = response if design.offset is None else response - design.offset
-        sums = sums.with_response(shifted, "the new response")
-        optimum = minimise(sums, self.plan, self.reml)
-        return LinearMixedModel(
-            design, sums, self.plan, optimum, self.options, self.data_name, refitted=True
-        )
+        from mixedmodels.inference.refits import refit
+
+        return refit(self, y)
+
+    def simulate(
+        self,
+        n: int = 1,
+        seed: int | None = None,
+        *,
+        random: Literal["new", "estimated"] = "new",
+    ) -> Floats:
+        """Draw responses from the model, as if its estimates were the truth.
+
+        Parameters
+        ----------
+        n : int, default 1
+            Number of responses.
+        seed : int, optional
+            The same seed draws the same responses, on any number of threads.
+        random : {"new", "estimated"}
+            Draw new random effects for every response, or keep their conditional means and draw
+            residuals only.
+
+        Returns
+        -------
+        ndarray (nobs, n)
+            A column a response.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If an argument is not what it may be.
+        FitTooLargeError
+            If they would not go into memory.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> fm1.simulate(1000, seed=1).shape
+        (30, 1000)
+        """
+        from mixedmodels.inference.simulation import simulate
+
+        return simulate(self, n, seed, random)
+
+    def bootstrap(
+        self,
+        n: int = 1000,
+        seed: int | None = None,
+        *,
+        statistics: Callable[[LinearMixedModel], Any] | None = None,
+        progress: bool | None = None,
+    ) -> Bootstrap:
+        """Draw responses from the model and fit it to each: the parametric bootstrap.
+
+        Parameters
+        ----------
+        n : int, default 1000
+            Number of replicates.
+        seed : int, optional
+            As for `simulate`, whose responses these are.
+        statistics : callable, optional
+            Computes from a fitted model what else to keep: a number, an array, or a dict of
+            numbers. The model is then made anew for each replicate, which takes longer.
+        progress : bool, optional
+            Show a line in the terminal; by default if it takes over two seconds.
+
+        Returns
+        -------
+        Bootstrap
+            Prints bias, standard errors and intervals; has all replicates.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If an argument is not what it may be.
+
+        Warns
+        -----
+        InterruptedWarning
+            If it was interrupted; the replicates so far are returned.
+
+        Notes
+        -----
+        Efron & Tibshirani 1993, *An Introduction to the Bootstrap*, section 6.5.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> b = fm1.bootstrap(2000, seed=1)
+        >>> b.confint().loc["sd[Residual]"].round(1)
+        lower    35.6
+        upper    63.9
+        Name: sd[Residual], dtype: float64
+        """
+        from mixedmodels.inference.bootstrap import bootstrap
+
+        return bootstrap(self, n, seed, statistics, progress)
 
     # -- tests of fixed effects ----------------------------------------------------------------
 
