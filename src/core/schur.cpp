@@ -130,7 +130,7 @@ class DenseSchur final : public Schur {
                 const Code d = N_.trailing.index[e];
                 column[d] += s[c] * s[d] * N_.trailing.value[e];
             }
-            if (crossed_) return;
+            if (crossed_ || small_) return;
             for (auto e = N_.leading_t.start[c]; e < N_.leading_t.start[c + 1]; ++e) {
                 const Code j = N_.leading_t.index[e];
                 const double f = kappa[j] * s[c] * N_.leading_t.value[e];
@@ -145,6 +145,23 @@ class DenseSchur final : public Schur {
             }
         });
         if (crossed_) subtract_by_blocks(s, kappa);
+        if (small_) subtract_by_rows(s, kappa);
+    }
+
+    // All fits into the nearest cache: no column is worth looking for.
+    void subtract_by_rows(const double* s, const double* kappa) {
+        for (size_t j = 0; j < N_.q_leading(); ++j) {
+            const auto last = N_.leading.start[j + 1];
+            for (auto e = N_.leading.start[j]; e < last; ++e) {
+                const Code c = N_.leading.index[e];
+                const double f = kappa[j] * s[c] * N_.leading.value[e];
+                double* column = a_.data() + static_cast<size_t>(c) * n_;
+                for (auto g = e; g < last; ++g) {
+                    const Code d = N_.leading.index[g];
+                    column[d] -= f * s[d] * N_.leading.value[g];
+                }
+            }
+        }
     }
 
     // Where most cells are filled, rows of cells as a dense matrix and one product beat loops.
