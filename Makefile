@@ -44,6 +44,7 @@ benchmarks/.venv/installed: $(CORE) $(wildcard src/mixedmodels/*.py src/mixedmod
 
 bench: benchmarks/.venv/installed
 	benchmarks/.venv/bin/python -m benchmarks
+	benchmarks/.venv/bin/python -m benchmarks.inference
 
 # Takes hours: the rivals have minutes for each model. `--limit SECONDS` in LARGE makes them fewer.
 bench-large: benchmarks/.venv/installed

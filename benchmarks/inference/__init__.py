@@ -1,0 +1,1 @@
+"""Inference raced against lme4, lmerTest and pbkrtest: `python -m benchmarks.inference`."""
