@@ -196,13 +196,6 @@ class Estimates(Printed):
         full[self.cross_products.structure.kept] = self.beta
         return full
 
-    @cached_property
-    def _standard_errors(self) -> Floats:
-        full = np.full(len(self.design.names), np.nan)
-        variances = np.diagonal(self.optimum.core.unscaled_covariance)
-        full[self.cross_products.structure.kept] = self.sigma * np.sqrt(variances)
-        return full
-
     def fixef(self) -> pd.Series:
         """Fixed-effects estimates β̂.
 

@@ -378,8 +378,10 @@ class LinearMixedModel(Estimates):
         >>> cake = mm.datasets.load("cake")
         >>> mm.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", cake).anova("II")
         Type II Analysis of Variance Table with Satterthwaite's method
-                     Sum Sq Mean Sq NumDF DenDF F value Pr(>F)
-        recipe         2.55    1.28     2 214.58  0.0623 0.9396
+                     Sum Sq Mean Sq NumDF  DenDF F value Pr(>F)
+        recipe         4.00    2.00     2 254.02  0.0957 0.9088
+        temp        1966.71 1966.71     1 222.00 94.1632 <2e-16
+        recipe:temp    1.74    0.87     2 222.00  0.0417 0.9592
         """
         from mixedmodels.inference.term_tests import anova_table
 
@@ -413,6 +415,14 @@ class LinearMixedModel(Estimates):
         >>> cake = mm.datasets.load("cake")
         >>> mm.lmer("angle ~ recipe + temp + (1 | recipe:replicate)", cake).drop1("LRT")
         Single term deletions
+        <BLANKLINE>
+        Model:
+        angle ~ recipe + temp + (1 | recipe:replicate)
+               npar    AIC    LRT Pr(Chi)
+        <none>      1708.2
+        recipe    2 1704.7  0.530  0.7672
+        temp      1 1785.7 79.531  <2e-16
+        fitted by maximum likelihood instead of REML
         """
         from mixedmodels.inference.deletions import single_deletions
 
@@ -611,8 +621,8 @@ class LinearMixedModel(Estimates):
         >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
         >>> print(fm1.summary("satterthwaite").fixed_effects())
         Fixed effects:
-                    Estimate Std. Error      df t value Pr(>|t|)
-        (Intercept)  1527.50      19.38    5.00    78.8 6.23e-09
+                    Estimate Std. Error df t value Pr(>|t|)
+        (Intercept)  1527.50      19.38  5    78.8 6.23e-09
         """
         from mixedmodels.inference.coefficients import summarise
 

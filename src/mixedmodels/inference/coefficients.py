@@ -66,9 +66,9 @@ def _untested(model: LinearMixedModel) -> list[Coefficient]:
 
 
 def _fit_notes(model: LinearMixedModel) -> tuple[str, ...]:
-    notes: tuple[str, ...] = (
-        () if model.converged else (f"not converged: {model.optimum.core.ending}",)
-    )
+    notes: tuple[str, ...] = ()
+    if not model.converged:
+        notes += (f"not converged: {model.optimum.core.ending}",)
     if model.optimum.probes:
         error = model.optimum.objective_error
         notes += (

@@ -6,8 +6,8 @@ last, K = W⁻¹. With P = V⁻¹ − V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹ the second
 
 None of it needs a matrix of n rows. The levels of the leading term are eliminated first, their
 block of Z'V⁻¹Z being diagonal but for what comes from the others; what is left are the q₂ × q₂
-matrices of the trailing terms. The residual's derivatives follow from the others', as V is linear in φ:
-Σ φ_t PK_tP = P.
+matrices of the trailing terms. The residual's derivatives follow from the others', as V is linear
+in φ: Σ φ_t PK_tP = P.
 """
 
 from __future__ import annotations

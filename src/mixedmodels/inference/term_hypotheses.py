@@ -231,6 +231,8 @@ def _by_differences(rows: Floats, own: Floats) -> Floats:
             break
         if np.linalg.matrix_rank(own[:, [j, *chosen]], tol=_ZERO) == len(chosen) + 1:
             chosen.insert(0, j)
-    combined: Floats = np.linalg.solve(own[:, chosen], rows) if len(rows) else rows
+    if not chosen:
+        return rows
+    combined = np.asarray(np.linalg.solve(own[:, chosen], rows))
     combined[np.abs(combined) < 1e-12] = 0.0
     return combined
