@@ -30,11 +30,12 @@ _DEPENDENT = 1e-10
 
 
 class FTest(NamedTuple):
-    """An F statistic and its degrees of freedom."""
+    """An F statistic and its degrees of freedom; without its scale it is Wald's over num_df."""
 
     statistic: float
     num_df: int
     den_df: float
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ class Reference(ABC):
         standard = values / scale
         wald = standard @ np.linalg.solve(covariance / np.outer(scale, scale), standard)
         df, factor = self.several_df(L)
-        return FTest(float(factor * wald / rank), rank, df)
+        return FTest(float(factor * wald / rank), rank, df, factor)
 
 
 class Normal(Reference):

@@ -37,7 +37,7 @@ class TermTest:
     term : str
         As R writes it.
     sum_of_squares, mean_square : float
-        F σ̂² numDF and F σ̂²: what these would be in a model without random effects.
+        F σ̂² numDF and F σ̂², with F not scaled: what they would be without random effects.
     num_df : int
         Number of independent hypotheses; 0 where nothing of the term can be estimated.
     den_df, f_value, p_value : float
@@ -149,7 +149,7 @@ def tests_of(reference: Reference, hypotheses: Mapping[str, Floats]) -> tuple[Te
             tests.append(TermTest(term, np.nan, np.nan, 0, np.nan, np.nan, np.nan))
             continue
         f = reference.f_test(L, L @ beta)
-        mean = f.statistic * sigma2
+        mean = f.statistic / f.scale * sigma2
         p = f_probability(f.statistic, f.num_df, f.den_df)
         tests.append(TermTest(term, mean * f.num_df, mean, f.num_df, f.den_df, f.statistic, p))
     return tuple(tests)
