@@ -224,6 +224,8 @@ def _rows_of_matrix(matrix: Any, names: Sequence[str]) -> list[Mapping[str, floa
             _require_known(str(column), names)
         return records
     try:
+        if matrix is None or np.iscomplexobj(matrix):
+            raise TypeError
         L = np.atleast_2d(np.asarray(matrix, dtype=np.float64))
     except (TypeError, ValueError):
         raise ArgumentTypeError(
