@@ -504,6 +504,35 @@ def test_deletion_considers_redundant_columns():
     assert np.isnan(table["f_value"].iloc[0])
 
 
+# -- bootstrap ---------------------------------------------------------------------------------
+
+
+def test_bootstrap_agrees_with_kenward_roger():
+    fm = fitted("crossed")
+    hypotheses = ["treatmentB = 0.8", "treatmentC - x"]
+    ours, again = (fm.test(hypotheses, ddf="bootstrap", n=2000, seed=3) for _ in range(2))
+    theirs = fm.test(hypotheses, ddf="kenward-roger")
+    assert ours.p_values == again.p_values
+    error = 4 * np.sqrt(np.array(theirs.p_values) / 2000)
+    assert np.all(np.abs(np.subtract(ours.p_values, theirs.p_values)) < error + 0.01)
+    assert ours.p_value == pytest.approx(theirs.p_value, abs=0.005)
+    assert np.isnan(ours.dfs).all()
+    assert "2,000 replicates, seed 3" in str(ours)
+    one = fm.test("treatmentB", ddf="bootstrap", n=200, seed=1)
+    assert one.p_value == pytest.approx(one.p_values[0])
+
+
+def test_bootstrap_of_terms(fit):
+    fm = fit("cake", "angle ~ recipe * temperature + (1 | recipe:replicate)", "REML")
+    table = fm.anova(ddf="bootstrap", n=999, seed=1).to_frame()
+    exact = fm.anova().to_frame()
+    np.testing.assert_allclose(table["f_value"], exact["f_value"])
+    np.testing.assert_allclose(table["p_value"], exact["p_value"], atol=0.06)
+    assert table["p_value"]["temperature"] == 1 / 1000
+    with pytest.raises(mm.errors.MixedModelsError, match="n must"):
+        fm.anova(ddf="bootstrap", n=0)
+
+
 # -- size --------------------------------------------------------------------------------------
 
 

@@ -35,11 +35,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixedmodels.inference.bootstrap import Bootstrap
-    from mixedmodels.inference.refits import Refits
-
     from mixedmodels.inference.deletions import DeletionTable
     from mixedmodels.inference.derivatives import Derivatives
     from mixedmodels.inference.hypotheses import HypothesisTest
+    from mixedmodels.inference.refits import Refits
     from mixedmodels.inference.term_tests import TermTable
 
     Floats = NDArray[np.float64]
@@ -302,7 +301,13 @@ class LinearMixedModel(Estimates):
         return derivatives(self.cross_products, self.theta**2, self.sigma**2)
 
     def test(
-        self, hypothesis: Any, *, rhs: Any = 0.0, ddf: str = "satterthwaite"
+        self,
+        hypothesis: Any,
+        *,
+        rhs: Any = 0.0,
+        ddf: str = "satterthwaite",
+        n: int = 1000,
+        seed: int | None = None,
     ) -> HypothesisTest:
         """Test linear hypotheses about the fixed effects, one or several together.
 
@@ -314,9 +319,12 @@ class LinearMixedModel(Estimates):
             coefficient and a row for each hypothesis.
         rhs : float or sequence of float, default 0
             What the weighted sums are to equal, in all rows or each.
-        ddf : {"satterthwaite", "kenward-roger", "normal", "residual"}
+        ddf : {"satterthwaite", "kenward-roger", "normal", "residual", "bootstrap"}
             Where the degrees of freedom are from. Kenward-Roger also adjusts the standard errors;
-            a fit by maximum likelihood is refitted by REML for it.
+            a fit by maximum likelihood is refitted by REML for it. The bootstrap has none, and
+            counts the replicates with a larger statistic.
+        n, seed : int, optional
+            Number of replicates of the bootstrap, and what they are drawn from.
 
         Returns
         -------
@@ -342,13 +350,15 @@ class LinearMixedModel(Estimates):
         """
         from mixedmodels.inference.hypotheses import linear_test
 
-        return linear_test(self, hypothesis, rhs, ddf)
+        return linear_test(self, hypothesis, rhs, ddf, n, seed)
 
     def anova(
         self,
         type: str | int = "III",  # noqa: A002 (R's name of it)
         *,
         ddf: str = "satterthwaite",
+        n: int = 1000,
+        seed: int | None = None,
     ) -> TermTable:
         """Test each term of the fixed effects by an F test.
 
@@ -358,8 +368,10 @@ class LinearMixedModel(Estimates):
             The hypotheses. I: the term adds nothing to those before it. II: nothing to those that
             do not contain it. III: it is zero on the average over the levels of the terms that
             contain it, with equal weights; whatever the contrasts.
-        ddf : {"satterthwaite", "kenward-roger", "normal", "residual"}
+        ddf : {"satterthwaite", "kenward-roger", "normal", "residual", "bootstrap"}
             Where the denominator's degrees of freedom are from.
+        n, seed : int, optional
+            Number of replicates of the bootstrap, and what they are drawn from.
 
         Returns
         -------
@@ -385,7 +397,7 @@ class LinearMixedModel(Estimates):
         """
         from mixedmodels.inference.term_tests import anova_table
 
-        return anova_table(self, type, ddf)
+        return anova_table(self, type, ddf, n, seed)
 
     def drop1(self, test: str = "F", *, ddf: str = "satterthwaite") -> TermTable | DeletionTable:
         """Compare the model with those without one of its terms.

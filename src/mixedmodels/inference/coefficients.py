@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mixedmodels.display.summary import Coefficient, ModelSummary
 from mixedmodels.inference.degrees_of_freedom import reference_distribution
-from mixedmodels.inference.hypotheses import t_probability
 
 if TYPE_CHECKING:
     from mixedmodels.model import LinearMixedModel
@@ -27,15 +27,15 @@ def summarise(model: LinearMixedModel, ddf: str | None) -> ModelSummary:
         coefficients = _untested(model)
         identity = np.eye(model.cross_products.rank)
         errors, dfs = reference.standard_errors(identity), reference.dfs(identity)
+        t_values = model.beta / errors
+        p_values = reference.t_probabilities(identity, t_values, dfs)
         for i, j in enumerate(model.cross_products.structure.kept):
-            t = coefficients[j].estimate / errors[i]
-            coefficients[j] = Coefficient(
-                coefficients[j].name,
-                coefficients[j].estimate,
-                float(errors[i]),
-                float(t),
-                float(dfs[i]),
-                t_probability(float(t), float(dfs[i])),
+            coefficients[j] = replace(
+                coefficients[j],
+                standard_error=float(errors[i]),
+                t_value=float(t_values[i]),
+                df=float(dfs[i]),
+                p_value=float(p_values[i]),
             )
     return ModelSummary(
         reml=model.reml,

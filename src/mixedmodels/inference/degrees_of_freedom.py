@@ -30,11 +30,12 @@ _DEPENDENT = 1e-10
 
 
 class FTest(NamedTuple):
-    """An F statistic and its degrees of freedom; without its scale it is Wald's over num_df."""
+    """An F statistic, its degrees of freedom and probability; without its scale it is Wald's."""
 
     statistic: float
     num_df: int
     den_df: float
+    p_value: float
     scale: float = 1.0
 
 
@@ -61,7 +62,9 @@ class Reference(ABC):
     @property
     def covariance(self) -> Floats:
         """Covariance of β̂ (rank, rank), in the basis Q."""
-        return self.derivatives.covariance
+        R, core = self.model.cross_products.structure.R, self.model.optimum.core
+        found: Floats = self.model.sigma**2 * (R @ core.unscaled_covariance @ R.T)
+        return found
 
     @property
     def derivatives(self) -> Derivatives:
@@ -109,7 +112,7 @@ class Reference(ABC):
         sizes = np.linalg.eigvalsh(covariance / np.outer(scale, scale))
         rank = int(np.sum(sizes > _DEPENDENT * max(1.0, sizes[-1])))
         if rank == 0:
-            return FTest(np.nan, 0, np.nan)
+            return FTest(np.nan, 0, np.nan, np.nan)
         if rank < len(L):
             largest = np.linalg.eigh(covariance)[1][:, -rank:].T
             L, values = largest @ L, largest @ values
@@ -118,7 +121,25 @@ class Reference(ABC):
         standard = values / scale
         wald = standard @ np.linalg.solve(covariance / np.outer(scale, scale), standard)
         df, factor = self.several_df(L)
-        return FTest(float(factor * wald / rank), rank, df, factor)
+        statistic = float(factor * wald / rank)
+        return FTest(statistic, rank, df, self.f_probability(L, statistic, df), factor)
+
+    def t_probabilities(self, rows: Floats, t: Floats, dfs: Floats) -> Floats:
+        """Probabilities of a larger |t| for each row; of a normal deviate where df is infinite."""
+        from scipy.special import ndtr, stdtr
+
+        below: Floats = np.where(np.isinf(dfs), ndtr(-np.abs(t)), stdtr(dfs, -np.abs(t)))
+        return 2.0 * below
+
+    def f_probability(self, rows: Floats, f: float, den_df: float) -> float:
+        """Probability of a larger F of independent rows in the basis Q; of χ²/q if df is infinite.
+
+        q is the number of rows.
+        """
+        from scipy.special import chdtrc, fdtrc
+
+        q = len(rows)
+        return float(chdtrc(q, f * q) if np.isinf(den_df) else fdtrc(q, den_df, f))
 
 
 class Normal(Reference):
@@ -268,15 +289,19 @@ METHODS: dict[str, type[Reference]] = {
 }
 
 
-def reference_distribution(model: LinearMixedModel, ddf: Any) -> Reference:
+def reference_distribution(
+    model: LinearMixedModel, ddf: Any, n: Any = 1000, seed: Any = None
+) -> Reference:
     """Choose the method, and the fit that it is to be applied to.
 
     Parameters
     ----------
     model : LinearMixedModel
         The model asked about.
-    ddf : {"satterthwaite", "kenward-roger", "normal", "residual"}
+    ddf : {"satterthwaite", "kenward-roger", "normal", "residual", "bootstrap"}
         The method.
+    n, seed : int, optional
+        Of the bootstrap.
 
     Returns
     -------
@@ -289,9 +314,13 @@ def reference_distribution(model: LinearMixedModel, ddf: Any) -> Reference:
     FitTooLargeError
         If the method needs an inverse that would be too large.
     """
-    choices = ", ".join(map(repr, METHODS))
+    choices = ", ".join(map(repr, [*METHODS, "bootstrap"]))
     if not isinstance(ddf, str):
         raise ArgumentTypeError(f"ddf must be one of {choices}, not {ddf!r}")
+    if ddf.lower() == "bootstrap":
+        from mixedmodels.inference.bootstrap_tests import bootstrap_reference
+
+        return bootstrap_reference(model, n, seed)
     kind = METHODS.get(ddf.lower())
     if kind is None:
         raise ArgumentError(f"ddf must be one of {choices}, not {ddf!r}")

@@ -118,34 +118,18 @@ class HypothesisTest(Printed):
         return Document(tuple(blocks))
 
 
-def t_probability(t: float, df: float) -> float:
-    """Two-sided probability of a larger t; of a normal deviate where df is infinite."""
-    from scipy.special import ndtr, stdtr
-
-    if math.isnan(t):
-        return math.nan
-    lower = ndtr(-abs(t)) if math.isinf(df) else stdtr(df, -abs(t))
-    return float(2.0 * lower)
-
-
-def f_probability(f: float, num_df: int, den_df: float) -> float:
-    """Probability of a larger F; of χ²/num_df where den_df is infinite."""
-    from scipy.special import chdtrc, fdtrc
-
-    if math.isnan(f):
-        return math.nan
-    if math.isinf(den_df):
-        return float(chdtrc(num_df, max(0.0, f * num_df)))
-    return float(fdtrc(num_df, den_df, max(0.0, f)))
-
-
 def linear_test(
-    model: LinearMixedModel, hypothesis: Any, rhs: Any = 0.0, ddf: Any = "satterthwaite"
+    model: LinearMixedModel,
+    hypothesis: Any,
+    rhs: Any = 0.0,
+    ddf: Any = "satterthwaite",
+    n: Any = 1000,
+    seed: Any = None,
 ) -> HypothesisTest:
     """Test linear hypotheses; see `LinearMixedModel.test`."""
     rows = rows_of(hypothesis, rhs, model.design.names)
     L = _matrix(model, rows)
-    reference = reference_distribution(model, ddf)
+    reference = reference_distribution(model, ddf, n, seed)
     estimates = L @ reference.model.beta
     errors, dfs = reference.standard_errors(L), reference.dfs(L)
     right = np.array([row.rhs for row in rows])
@@ -159,11 +143,11 @@ def linear_test(
         standard_errors=tuple(map(float, errors)),
         dfs=tuple(map(float, dfs)),
         t_values=tuple(map(float, t_values)),
-        p_values=tuple(map(t_probability, map(float, t_values), map(float, dfs))),
+        p_values=tuple(map(float, reference.t_probabilities(L, t_values, dfs))),
         num_df=joint.num_df,
         den_df=joint.den_df,
         f_value=joint.statistic,
-        p_value=f_probability(joint.statistic, joint.num_df, joint.den_df),
+        p_value=joint.p_value,
         method=reference.title,
         notes=reference.notes,
     )

@@ -13,7 +13,6 @@ from mixedmodels.display.numbers import format_pvalue, format_real, zap_small
 from mixedmodels.display.tables import Table
 from mixedmodels.errors import ArgumentError, ArgumentTypeError
 from mixedmodels.inference.degrees_of_freedom import Reference, reference_distribution
-from mixedmodels.inference.hypotheses import f_probability
 from mixedmodels.inference.term_hypotheses import TermColumns, sequential, type_three, type_two
 
 if TYPE_CHECKING:
@@ -124,7 +123,11 @@ def _squares(values: list[float]) -> list[str]:
 
 
 def anova_table(
-    model: LinearMixedModel, kind: Any = "III", ddf: Any = "satterthwaite"
+    model: LinearMixedModel,
+    kind: Any = "III",
+    ddf: Any = "satterthwaite",
+    n: Any = 1000,
+    seed: Any = None,
 ) -> TermTable:
     """Test every term of the fixed effects; see `LinearMixedModel.anova`."""
     if isinstance(kind, bool) or not isinstance(kind, str | int):
@@ -132,7 +135,7 @@ def anova_table(
     numeral = _TYPES.get(str(kind).upper())
     if numeral is None:
         raise ArgumentError(f"type must be 'I', 'II' or 'III', not {kind!r}")
-    reference = reference_distribution(model, ddf)
+    reference = reference_distribution(model, ddf, n, seed)
     columns = TermColumns.of(model)
     title = f"Type {numeral} Analysis of Variance Table with {reference.title}"
     return TermTable(
@@ -150,8 +153,8 @@ def tests_of(reference: Reference, hypotheses: Mapping[str, Floats]) -> tuple[Te
             continue
         f = reference.f_test(L, L @ beta)
         mean = f.statistic / f.scale * sigma2
-        p = f_probability(f.statistic, f.num_df, f.den_df)
-        tests.append(TermTest(term, mean * f.num_df, mean, f.num_df, f.den_df, f.statistic, p))
+        squares = mean * f.num_df
+        tests.append(TermTest(term, squares, mean, f.num_df, f.den_df, f.statistic, f.p_value))
     return tuple(tests)
 
 
