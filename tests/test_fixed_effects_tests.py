@@ -260,6 +260,30 @@ def test_type_three_does_not_depend_on_the_contrasts():
         np.testing.assert_allclose(other.anova().to_frame(), want, rtol=1e-5)
 
 
+def test_type_three_of_terms_without_their_margins():
+    """Where R's contrasts do not span the levels, a term is what its columns are."""
+    data = pd.read_csv(KNOWN / "unbalanced.csv")
+    fm = mm.lmer("y ~ log(w):condition + condition:treatment + (1 | subject)", data)
+    table = fm.anova().to_frame()
+    for own, row in zip((slice(1, 3), slice(3, 7)), table.itertuples(), strict=True):
+        want = fm.test(list(fm.design.names[own]))
+        assert (row.num_df, row.den_df) == (want.num_df, pytest.approx(want.den_df, rel=1e-3))
+        assert row.f_value == pytest.approx(want.f_value)
+    alone = mm.lmer("y ~ x:treatment + (1 | subject)", data).anova().to_frame()
+    assert alone["den_df"].tolist() == pytest.approx([75.462], abs=1e-3)  # lmerTest's
+
+
+def test_nested_terms_are_averaged_over_what_they_contain():
+    data = pd.read_csv(KNOWN / "unbalanced.csv")
+    nested = mm.lmer("y ~ treatment / condition + x + (1 | subject)", data).anova().to_frame()
+    crossed = mm.lmer("y ~ treatment * condition + x + (1 | subject)", data).anova().to_frame()
+    columns = ["num_df", "den_df", "f_value"]
+    np.testing.assert_allclose(
+        nested.loc["treatment", columns].astype(float),
+        crossed.loc["treatment", columns].astype(float),
+    )
+
+
 def test_empty_cells_leave_type_three_as_sas_defines_it():
     fm = fitted("empty")
     assert "aa3:bb2" in str(fm.anova())

@@ -95,6 +95,8 @@ def sequential(terms: TermColumns) -> dict[str, Floats]:
 
 def type_two(terms: TermColumns) -> dict[str, Floats]:
     """Hypothesise of each term that it adds nothing to those that do not contain it."""
+    if len(terms.labels) == 1:
+        return sequential(terms)
     R = terms.triangle
     found: dict[str, Floats] = {}
     for t, label in enumerate(terms.labels):
@@ -119,6 +121,8 @@ def type_three(terms: TermColumns) -> dict[str, Floats]:
     involves the term and those that contain it only, and is orthogonal to all that involve none but
     the latter (Goodnight 1978). Contrasts do not matter, as α is that of the levels themselves.
     """
+    if len(terms.labels) == 1:
+        return sequential(terms)
     M, parts = _levels_to_columns(terms)
     everything = np.arange(M.shape[1])
     found = {}
@@ -145,7 +149,7 @@ def _containing(spec: FixedEffects) -> tuple[tuple[int, ...], ...]:
 def _levels_to_columns(terms: TermColumns) -> tuple[Floats, list[NDArray[np.int64]]]:
     """Return M with D = XM, D having a column for every level; and the columns of each term in D.
 
-    That X spans the columns of D is so by R's coding of terms, whatever the data; so a few made-up
+    That X spans the columns of D is so by the coding of terms, whatever the data; so a few made-up
     rows, every combination of levels of every term among them, tell M.
     """
     spec = terms.model.design.spec
@@ -158,11 +162,15 @@ def _levels_to_columns(terms: TermColumns) -> tuple[Floats, list[NDArray[np.int6
         if np.linalg.matrix_rank(X) == p or copies > 64:
             break
         copies *= 2
-    blocks = spec.every_level(values)
-    intercept = [np.ones((n, 1))] if spec.formula.fixed.intercept else []
-    M = np.linalg.lstsq(X, np.column_stack([*intercept, *blocks]), rcond=None)[0]
+    blocks: list[Floats] = [np.eye(p)[:, : int(spec.formula.fixed.intercept)]]
+    for own, every in zip(spec.term_columns, spec.every_level(values), strict=True):
+        block = np.asarray(np.linalg.lstsq(X, every, rcond=None)[0])
+        # In `x:a + a:b` R gives b contrasts, as if x:a spanned a: the term is what its columns are.
+        spanned = np.allclose(X @ block, every, atol=1e-8)
+        blocks.append(block if spanned else np.eye(p)[:, own])
+    M = np.concatenate(blocks, axis=1)
     M[np.abs(M) < 1e-12] = 0.0
-    ends = np.cumsum([len(intercept), *(block.shape[1] for block in blocks)])
+    ends = np.cumsum([block.shape[1] for block in blocks])
     parts = [np.arange(a, b) for a, b in pairwise(ends)]
     return _kept_to_all(terms.model) @ M, parts
 
