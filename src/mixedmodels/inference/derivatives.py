@@ -169,7 +169,8 @@ class _Inverse:
     """G = Z'V⁻¹Z, in units of σ² and never formed: its products and traces.
 
     Without the trailing terms V is V₁ = W⁻¹ + γ₁Z₁Z₁', and N = Z₂'V₁⁻¹Z₂. Then S = I + ΛNΛ,
-    A = ΛS⁻¹Λ, and by Woodbury Z'V⁻¹ = Z'V₁⁻¹ − Z'V₁⁻¹Z₂ A Z₂'V₁⁻¹.
+    A = ΛS⁻¹Λ, and by Woodbury V⁻¹ = V₁⁻¹ − V₁⁻¹Z₂ A Z₂'V₁⁻¹. So V⁻¹Z₂ = V₁⁻¹Z₂F with F = I − AN,
+    which is ΛS⁻¹Λ⁻¹, without loss of digits, where no variance is zero.
     """
 
     def __init__(self, sums: CrossProducts, gamma: Floats) -> None:
@@ -189,11 +190,13 @@ class _Inverse:
         off = csr_array((value, index, start), shape=(q2, q2))
         self.N22: csr_array = off + off.T + diags_array(structure.count[self.q1 :])
         self.scale = np.sqrt(np.repeat(gamma[1:], levels[1:]))
-        self.dense: Floats | None = None
+        self.positive = self.scale > 0.0
+        self.divisor = np.where(self.positive, self.scale, 1.0)
+        self.dense: Floats | None = None  # S⁻¹
         if q2 <= MOST_TRAILING:
             self.N = self.N22.toarray() - self._weighted(gamma[0] * self.shrink)
             S = self.scale[:, None] * self.N * self.scale + np.eye(q2)
-            self.dense = self.scale[:, None] * _inverse_of(S) * self.scale
+            self.dense = _inverse_of(S)
         else:
             diagonal = self.N22.diagonal() - self.B.power(2).T @ (gamma[0] * self.shrink)
             self.diagonal = 1.0 + self.scale**2 * diagonal
@@ -205,13 +208,29 @@ class _Inverse:
         product: Floats = (self.B.T @ (diags_array(weights) @ self.B)).toarray()
         return product
 
-    def times_A(self, x: Floats) -> Floats:
-        """Return A x, by conjugate gradients where A is not formed."""
+    def _solve(self, x: Floats) -> Floats:
+        """Return S⁻¹x, by conjugate gradients where the inverse is not formed."""
         if self.dense is not None:
             return self.dense @ x
-        right = self.scale[:, None] * x
-        solved = conjugate_gradients(self._times_S, right, self.diagonal)
-        return self.scale[:, None] * solved
+        return conjugate_gradients(self._times_S, x, self.diagonal)
+
+    def _times_A_and_Ft(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return A x and F'x."""
+        solved = self._solve(self.scale[:, None] * x)
+        Ax = self.scale[:, None] * solved
+        if self.positive.all():
+            return Ax, solved / self.scale[:, None]
+        rest = x - self._times_N(Ax)
+        return Ax, np.where(self.positive[:, None], solved / self.divisor[:, None], rest)
+
+    def _times_F(self, x: Floats) -> Floats:
+        """Return F x."""
+        right = np.where(self.positive[:, None], x / self.divisor[:, None], 0.0)
+        if not self.positive.all():
+            rest = np.where(self.positive[:, None], 0.0, x)
+            right = right - self.scale[:, None] * self._times_N(rest)
+            return rest + self.scale[:, None] * self._solve(right)
+        return self.scale[:, None] * self._solve(right)
 
     def _times_S(self, x: Floats) -> Floats:
         return x + self.scale[:, None] * self._times_N(self.scale[:, None] * x)
@@ -226,24 +245,25 @@ class _Inverse:
         first, second = columns[: self.q1], columns[self.q1 :]
         shrunk = self.shrink[:, None] * first
         U = second - self.gamma[0] * (self.B.T @ shrunk)  # Z₂'V₁⁻¹x
-        AU = self.times_A(U)
+        AU, second = self._times_A_and_Ft(U)
         products = inner - self.gamma[0] * first.T @ shrunk - U.T @ AU
-        H = np.concatenate([shrunk - self.shrink[:, None] * (self.B @ AU), U - self._times_N(AU)])
+        H = np.concatenate([shrunk - self.shrink[:, None] * (self.B @ AU), second])
         return (products + products.T) / 2.0, H
 
     def apply(self, x: Floats) -> Floats:
         """Return G x."""
         shrink = self.shrink[:, None]
         first, second = x[: self.q1], x[self.q1 :]
-        U = self.B.T @ (shrink * first) + self._times_N(second)  # Z₂'V₁⁻¹Zx
-        AU = self.times_A(U)
-        top = self.count[:, None] * shrink * first + shrink * (self.B @ (second - AU))
-        return np.concatenate([top, U - self._times_N(AU)])
+        U = self.B.T @ (shrink * first)
+        AU, FU = self._times_A_and_Ft(U)
+        Fx = self._times_F(second)
+        top = self.count[:, None] * shrink * first + shrink * (self.B @ (Fx - AU))
+        return np.concatenate([top, FU + self._times_N(Fx)])
 
     def traces(self) -> tuple[Floats, Floats]:
         """tr(G_tt) and ‖G_st‖² of every pair of terms."""
-        A = self.dense
-        assert A is not None
+        assert self.dense is not None
+        A = self.scale[:, None] * self.dense * self.scale
         k = len(self.gamma)
         single, double = np.empty(k), np.empty((k, k))
         e, ne = self.shrink, self.count * self.shrink
@@ -255,7 +275,10 @@ class _Inverse:
         )
         if k == 1:
             return single, double
-        F = np.eye(len(A)) - A @ self.N  # V₁⁻¹Z₂F = V⁻¹Z₂
+        if self.positive.all():
+            F = self.scale[:, None] * self.dense / self.scale
+        else:
+            F = self._times_F(np.eye(len(A)))
         G = self.N @ F
         across = np.sum(F * (U @ F), axis=0)
         squares = G**2
