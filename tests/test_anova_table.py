@@ -311,10 +311,9 @@ def test_an_offset_is_a_coefficient_of_one():
 # --- what is refused -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_fewer_than_two_models(count):
-    with pytest.raises(ComparisonError, match=f"two models or more, and got {count}"):
-        anova(*[model(110.0, [SAMPLE])] * count)
+def test_no_model():
+    with pytest.raises(ComparisonError, match="two models or more, and got 0"):
+        anova()
 
 
 @pytest.mark.parametrize("thing", ["y ~ x", None, pd.DataFrame(), Model])

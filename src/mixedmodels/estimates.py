@@ -196,13 +196,6 @@ class Estimates(Printed):
         full[self.cross_products.structure.kept] = self.beta
         return full
 
-    @cached_property
-    def _standard_errors(self) -> Floats:
-        full = np.full(len(self.design.names), np.nan)
-        variances = np.diagonal(self.optimum.core.unscaled_covariance)
-        full[self.cross_products.structure.kept] = self.sigma * np.sqrt(variances)
-        return full
-
     def fixef(self) -> pd.Series:
         """Fixed-effects estimates β̂.
 
@@ -225,8 +218,13 @@ class Estimates(Printed):
 
         return pd.Series(self._coefficients, index=list(self.design.names), name="Estimate")
 
-    def vcov(self) -> pd.DataFrame:
+    def vcov(self, ddf: str | None = None) -> pd.DataFrame:
         """Covariance matrix of the fixed-effects estimates, σ̂²(X'V⁻¹X)⁻¹.
+
+        Parameters
+        ----------
+        ddf : str, optional
+            ``"kenward-roger"`` adjusts it for the variances being estimated.
 
         Returns
         -------
@@ -236,7 +234,12 @@ class Estimates(Printed):
         import pandas as pd
 
         names = [self.design.names[j] for j in self.cross_products.structure.kept]
-        values = self.sigma**2 * self.optimum.core.unscaled_covariance
+        if ddf is None:
+            values = self.sigma**2 * self.optimum.core.unscaled_covariance
+        else:
+            from mixedmodels.inference.degrees_of_freedom import coefficient_covariance
+
+            values = coefficient_covariance(self, ddf)
         return pd.DataFrame(values, index=names, columns=names)
 
     # -- random effects ----------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
+from itertools import accumulate
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
@@ -130,6 +131,23 @@ class FixedEffects:
             require_finite(found[v], predictor.label, scope.columns, None)
             values[v] = predictor.recognise(found[v])
         return self.assemble(values, scope.columns.n)
+
+    @property
+    def term_columns(self) -> tuple[slice, ...]:
+        """Which columns of X belong to each term of the formula."""
+        widths = (
+            prod(len(x.names(full)) for _, x, full in term)
+            for term in _blocks(self.formula, self.predictors)
+        )
+        ends = list(accumulate(widths, initial=int(self.formula.fixed.intercept)))
+        return tuple(map(slice, ends[:-1], ends[1:]))
+
+    def every_level(self, values: Mapping[int, Floats | Factor]) -> list[Floats]:
+        """Make the columns of each term with one for every level, or combination of levels."""
+        return [
+            reduce(_products, [x.columns(values[v], True) for v, x, _ in term]).T
+            for term in _blocks(self.formula, self.predictors)
+        ]
 
     def assemble(self, values: Mapping[int, Floats | Factor], n: int) -> Floats:
         """Make X of the values of its variables, which are finite and have the levels known."""

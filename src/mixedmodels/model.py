@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -14,7 +15,7 @@ from mixedmodels.cross_products import CrossProducts, cross_products
 from mixedmodels.design import Design, Outline
 from mixedmodels.display.document import Document
 from mixedmodels.display.naming import caller_name
-from mixedmodels.display.summary import Coefficient, ModelSummary
+from mixedmodels.display.summary import ModelSummary
 from mixedmodels.errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mixedmodels.inference.bootstrap import Bootstrap
+    from mixedmodels.inference.deletions import DeletionTable
+    from mixedmodels.inference.derivatives import Derivatives
+    from mixedmodels.inference.hypotheses import HypothesisTest
     from mixedmodels.inference.refits import Refits
+    from mixedmodels.inference.term_tests import TermTable
 
     Floats = NDArray[np.float64]
 
@@ -288,6 +293,153 @@ class LinearMixedModel(Estimates):
 
     # -- tests of fixed effects ----------------------------------------------------------------
 
+    @cached_property
+    def variance_derivatives(self) -> Derivatives:
+        """Exact derivatives of the criterion and of the covariance of β̂ in the variances."""
+        from mixedmodels.inference.derivatives import derivatives
+
+        return derivatives(self.cross_products, self.theta**2, self.sigma**2)
+
+    def test(
+        self,
+        hypothesis: Any,
+        *,
+        rhs: Any = 0.0,
+        ddf: str = "satterthwaite",
+        n: int = 1000,
+        seed: int | None = None,
+    ) -> HypothesisTest:
+        """Test linear hypotheses about the fixed effects, one or several together.
+
+        Parameters
+        ----------
+        hypothesis : str, dict, list of these, or array_like
+            The name of a coefficient, an equation of some (``"a - b = 0"``, ``"2 a + b/2 = 1"``),
+            weights by name; a list of such, tested together; or a matrix with a column for each
+            coefficient and a row for each hypothesis.
+        rhs : float or sequence of float, default 0
+            What the weighted sums are to equal, in all rows or each.
+        ddf : {"satterthwaite", "kenward-roger", "normal", "residual", "bootstrap"}
+            Where the degrees of freedom are from. Kenward-Roger also adjusts the standard errors;
+            a fit by maximum likelihood is refitted by REML for it. The bootstrap has none, and
+            counts the replicates with a larger statistic.
+        n, seed : int, optional
+            Number of replicates of the bootstrap, and what they are drawn from.
+
+        Returns
+        -------
+        HypothesisTest
+            Estimates, standard errors, df, t and p of each row; F of all together.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If a name is unknown, its column redundant, or the hypothesis cannot be understood.
+        FitTooLargeError
+            If Kenward-Roger needs an inverse that would be too large.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> cake = mm.datasets.load("cake")
+        >>> fm = mm.lmer("angle ~ recipe + temp + (1 | recipe:replicate)", cake)
+        >>> fm.test("recipeB = recipeC")
+        Linear hypothesis, tested with Satterthwaite's method:
+                              Estimate Std. Error df t value Pr(>|t|)
+        recipeB - recipeC = 0  0.04444    2.45625 42   0.018    0.986
+        """
+        from mixedmodels.inference.hypotheses import linear_test
+
+        return linear_test(self, hypothesis, rhs, ddf, n, seed)
+
+    def anova(
+        self,
+        type: str | int = "III",  # noqa: A002 (R's name of it)
+        *,
+        ddf: str = "satterthwaite",
+        n: int = 1000,
+        seed: int | None = None,
+    ) -> TermTable:
+        """Test each term of the fixed effects by an F test.
+
+        Parameters
+        ----------
+        type : {"III", "II", "I"} or {3, 2, 1}
+            The hypotheses. I: the term adds nothing to those before it. II: nothing to those that
+            do not contain it. III: it is zero on the average over the levels of the terms that
+            contain it, with equal weights; whatever the contrasts.
+        ddf : {"satterthwaite", "kenward-roger", "normal", "residual", "bootstrap"}
+            Where the denominator's degrees of freedom are from.
+        n, seed : int, optional
+            Number of replicates of the bootstrap, and what they are drawn from.
+
+        Returns
+        -------
+        TermTable
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If there is no such type or method.
+        FitTooLargeError
+            If Kenward-Roger needs an inverse that would be too large.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> cake = mm.datasets.load("cake")
+        >>> mm.lmer("angle ~ recipe * temp + (1 | recipe:replicate)", cake).anova("II")
+        Type II Analysis of Variance Table with Satterthwaite's method
+                     Sum Sq Mean Sq NumDF  DenDF F value Pr(>F)
+        recipe         4.00    2.00     2 254.02  0.0957 0.9088
+        temp        1966.71 1966.71     1 222.00 94.1632 <2e-16
+        recipe:temp    1.74    0.87     2 222.00  0.0417 0.9592
+        """
+        from mixedmodels.inference.term_tests import anova_table
+
+        return anova_table(self, type, ddf, n, seed)
+
+    def drop1(self, test: str = "F", *, ddf: str = "satterthwaite") -> TermTable | DeletionTable:
+        """Compare the model with those without one of its terms.
+
+        Only terms that are part of no other are left out.
+
+        Parameters
+        ----------
+        test : {"F", "LRT", "none"}
+            F tests in this fit; or likelihood ratios of refits by maximum likelihood, with AIC; or
+            AIC alone.
+        ddf : {"satterthwaite", "kenward-roger", "normal", "residual"}
+            Where the degrees of freedom of F are from.
+
+        Returns
+        -------
+        TermTable or DeletionTable
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If there is no such test or method.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> cake = mm.datasets.load("cake")
+        >>> mm.lmer("angle ~ recipe + temp + (1 | recipe:replicate)", cake).drop1("LRT")
+        Single term deletions
+        <BLANKLINE>
+        Model:
+        angle ~ recipe + temp + (1 | recipe:replicate)
+               npar    AIC    LRT Pr(Chi)
+        <none>      1708.2
+        recipe    2 1704.7  0.530  0.7672
+        temp      1 1785.7 79.531  <2e-16
+        fitted by maximum likelihood instead of REML
+        """
+        from mixedmodels.inference.deletions import single_deletions
+
+        return single_deletions(self, test, ddf)
+
     # -- profiles and intervals ----------------------------------------------------------------
 
     # -- predictions and influence -------------------------------------------------------------
@@ -462,36 +614,31 @@ class LinearMixedModel(Estimates):
 
     # -- printed form ------------------------------------------------------------------------
 
-    def summary(self) -> ModelSummary:
-        """Return the printed form as a value."""
-        estimates, errors = self._coefficients, self._standard_errors
-        notes: tuple[str, ...] = (
-            () if self.converged else (f"not converged: {self.optimum.core.ending}",)
-        )
-        if self.optimum.probes:
-            error = self.optimum.objective_error
-            notes += (
-                f"iterative fit, {self.optimum.probes} probes: Monte Carlo error of the variances "
-                f"at most {max(self.optimum.mc_error):.2g} standard errors, of the criterion "
-                + (f"{error:.2g}" if error else "none: it is exact"),
-            )
-        return ModelSummary(
-            reml=self.reml,
-            formula=str(self.formula),
-            data_name=self.data_name,
-            objective=self.objective,
-            aic=self.aic,
-            bic=self.bic,
-            components=self.varcorr().components,
-            nobs=self.nobs,
-            ngroups=self.ngroups,
-            coefficients=tuple(
-                Coefficient(name, float(estimate), float(error), float(estimate / error))
-                for name, estimate, error in zip(self.design.names, estimates, errors, strict=True)
-            ),
-            dropped_rows=self.design.n_dropped,
-            notes=notes,
-        )
+    def summary(self, ddf: str | None = None) -> ModelSummary:
+        """Return the printed form as a value.
+
+        Parameters
+        ----------
+        ddf : {"satterthwaite", "kenward-roger", "normal", "residual"}, optional
+            Add degrees of freedom and p-values to the fixed effects, by this method. Of
+            Kenward-Roger's the standard errors are adjusted too.
+
+        Returns
+        -------
+        ModelSummary
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> print(fm1.summary("satterthwaite").fixed_effects())
+        Fixed effects:
+                    Estimate Std. Error df t value Pr(>|t|)
+        (Intercept)  1527.50      19.38  5    78.8 6.23e-09
+        """
+        from mixedmodels.inference.coefficients import summarise
+
+        return summarise(self, ddf)
 
     def document(self) -> Document:
         """Lay out the printed form."""

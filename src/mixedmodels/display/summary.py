@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mixedmodels.display.document import BLANK_LINE, Document, Paragraph, Printed
-from mixedmodels.display.numbers import format_coefficients, format_real, round_decimal
+from mixedmodels.display.numbers import (
+    format_coefficients,
+    format_pvalue,
+    format_real,
+    round_decimal,
+    zap_small,
+)
 from mixedmodels.display.tables import Table
 
 _WIDTH = 80
@@ -47,12 +53,16 @@ class Coefficient:
         The name of the column of X.
     estimate, standard_error, t_value : float
         NaN, all three, where the column was redundant and has been dropped.
+    df, p_value : float, default NaN
+        Degrees of freedom and two-sided probability of t, if they were asked for.
     """
 
     name: str
     estimate: float
     standard_error: float
     t_value: float
+    df: float = math.nan
+    p_value: float = math.nan
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,6 +93,8 @@ class ModelSummary(Printed):
         Rows left out for missing values.
     notes : tuple of str, optional
         More to say, below the rest.
+    method : str, optional
+        Where degrees of freedom of the coefficients are from; they are printed if it is given.
 
     Examples
     --------
@@ -124,6 +136,7 @@ class ModelSummary(Printed):
     coefficients: tuple[Coefficient, ...]
     dropped_rows: int = 0
     notes: tuple[str, ...] = ()
+    method: str = ""
 
     @property
     def loglik(self) -> float:
@@ -134,7 +147,8 @@ class ModelSummary(Printed):
     def title(self) -> str:
         """The first line: what was fitted, and by which criterion."""
         criterion = "REML" if self.reml else "maximum likelihood"
-        return f"Linear mixed model fit by {criterion}"
+        tests = f". t-tests use {self.method}" if self.method else ""
+        return f"Linear mixed model fit by {criterion}{tests}"
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -205,17 +219,44 @@ class ModelSummary(Printed):
         Table
             One row a coefficient.
         """
-        columns = format_coefficients(
+        columns = coefficient_columns(
             [c.estimate for c in self.coefficients],
             [c.standard_error for c in self.coefficients],
             [c.t_value for c in self.coefficients],
+            [c.df for c in self.coefficients] if self.method else None,
+            [c.p_value for c in self.coefficients],
         )
         return Table(
-            headers=("Estimate", "Std. Error", "t value"),
-            rows=tuple(zip(*columns, strict=True)),
+            headers=tuple(columns),
+            rows=tuple(zip(*columns.values(), strict=True)),
             labels=tuple(c.name for c in self.coefficients),
             title="Fixed effects:",
         )
+
+
+def coefficient_columns(
+    estimates: Sequence[float],
+    standard_errors: Sequence[float],
+    t_values: Sequence[float],
+    dfs: Sequence[float] | None,
+    p_values: Sequence[float],
+) -> dict[str, list[str]]:
+    """Format the columns of a table of coefficients; with p-values where there are `dfs`."""
+    formatted = format_coefficients(estimates, standard_errors, t_values)
+    columns = {
+        "Estimate": formatted.estimates,
+        "Std. Error": formatted.standard_errors,
+        "t value": formatted.statistics,
+    }
+    if dfs is None:
+        return columns
+    return {
+        "Estimate": columns["Estimate"],
+        "Std. Error": columns["Std. Error"],
+        "df": format_real(zap_small(dfs, 4), 4),
+        "t value": columns["t value"],
+        "Pr(>|t|)": format_pvalue(p_values, 3),
+    }
 
 
 def _wrap_formula(formula: str) -> list[str]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ from mixedmodels.errors import ArgumentError, ArgumentTypeError, ComparisonError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mixedmodels.inference.term_tests import TermTable
+    from mixedmodels.model import LinearMixedModel
 
 _FloatArray = npt.NDArray[np.float64]
 _Codes = npt.NDArray[np.int32]
@@ -202,7 +205,7 @@ class AnovaTable(Printed):
         )
 
 
-def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> AnovaTable:
+def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> AnovaTable | TermTable:
     """Compare nested models by likelihood-ratio tests.
 
     Every model is tested against the one with the next fewer parameters. Models fitted by REML
@@ -212,13 +215,14 @@ def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> Anova
     Parameters
     ----------
     *models : LinearMixedModel
-        Two models or more, in any order, fitted to the same data.
+        Two models or more, in any order, fitted to the same data. One alone is given an F test of
+        each of its terms: `LinearMixedModel.anova`.
     names : sequence of str, optional
         What to call the models; by default the names of the variables that hold them.
 
     Returns
     -------
-    AnovaTable
+    AnovaTable, or TermTable of one model
         The table; where a model is not nested in the next, it says so and holds no test.
 
     Raises
@@ -228,7 +232,7 @@ def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> Anova
     ArgumentError
         `names` does not fit the models.
     ComparisonError
-        Fewer than two models, or models of different observations, responses or weights.
+        No model, or models of different observations, responses or weights.
 
     Notes
     -----
@@ -242,6 +246,8 @@ def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> Anova
     """
     for number, model in enumerate(models, start=1):
         _check_model(model, number)
+    if len(models) == 1:
+        return cast("LinearMixedModel", models[0]).anova()
     if len(models) < 2:
         raise ComparisonError(
             f"anova compares two models or more, and got {len(models)}; "
