@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from mixedmodels.inference.bootstrap import Bootstrap
     from mixedmodels.inference.refits import Refits
-
     from mixedmodels.inference.variance_test import VarianceTest
 
     Floats = NDArray[np.float64]

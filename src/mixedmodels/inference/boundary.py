@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from mixedmodels import _core
-from mixedmodels.errors import ArgumentError, ArgumentTypeError, ComparisonError
+from mixedmodels.errors import ArgumentError, ComparisonError
 from mixedmodels.inference.null_distribution import balanced_tail, simulate_statistics, spectrum
+from mixedmodels.inference.refits import Refitter
+from mixedmodels.inference.simulation import as_seed, batches, whole_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,8 +36,8 @@ DEFAULT_SEED = 1
 _MANY_LEVELS = 100
 # What a bootstrap may take without being asked for, by the plans' estimates.
 _PATIENCE_SECONDS = 2.0
-# Random numbers held at once by a bootstrap.
-_BLOCK = 4_000_000
+# Fewer simulations say nothing of a p-value.
+FEWEST = 100
 # Of the criterion: differences below it are rounding.
 _ROUNDING = 1e-8
 
@@ -99,17 +100,8 @@ def check_arguments(method: Any, n: Any, seed: Any) -> int:
     """
     if not isinstance(method, str) or method not in METHODS:
         raise ArgumentError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    if isinstance(n, bool) or not isinstance(n, int | np.integer):
-        raise ArgumentTypeError(f"n must be a whole number of simulations, not {n!r}")
-    if not 100 <= n <= 10_000_000:
-        raise ArgumentError(f"n must be from 100 to 10,000,000 simulations; got {n}")
-    if seed is None:
-        return DEFAULT_SEED
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
-        raise ArgumentTypeError(f"seed must be a whole number, not {seed!r}")
-    if not 0 <= seed < 2**64:
-        raise ArgumentError(f"seed must be a whole number from 0 to less than 2^64; got {seed}")
-    return int(seed)
+    whole_number(n, "n", FEWEST)
+    return DEFAULT_SEED if seed is None else as_seed(seed)
 
 
 # -- one variance against none ---------------------------------------------------------------
@@ -137,12 +129,12 @@ def exact(model: LinearMixedModel, observed: float, n: int, seed: int) -> NullDi
         If the levels have thousands of different sizes.
     """
     values = spectrum(model.cross_products, model.reml)
-    reason = "one variance against none: exact in samples of any size"
+    reason = "one variance against none: exact, however small the sample"
     if values.balanced:
         p, zero = balanced_tail(values, observed)
-        return NullDistribution("exact", "a function of an F ratio", reason, p, zero)
+        return NullDistribution("exact", "the F distribution", reason, p, zero)
     drawn = simulate_statistics(values, n, seed)
-    return _counted("exact", "exact distribution by its spectrum", reason, drawn, observed, seed)
+    return _counted("exact", "its own distribution", reason, drawn, observed, seed)
 
 
 # -- variances beside others -----------------------------------------------------------------
@@ -304,8 +296,6 @@ def _covariance(large: Any, tested: Sequence[int]) -> Floats:
 def bootstrap_statistics(small: Any, large: Any, n: int, seed: int) -> Floats:
     """Refit both models to responses drawn from the smaller.
 
-    The statistic depends on neither β nor σ, so that zero and one serve.
-
     Parameters
     ----------
     small, large : LinearMixedModel
@@ -329,40 +319,13 @@ def bootstrap_statistics(small: Any, large: Any, n: int, seed: int) -> Floats:
                 "the bootstrap refits both models exactly, and one was fitted iteratively; use "
                 "method='mixture', or update(method='hybrid') if a factor goes into memory"
             )
-    rows = small.design.in_memory()
-    sds = np.repeat(small.theta, [g.nlevels for g in rows.groupings])
-    offsets = np.cumsum([0, *(g.nlevels for g in rows.groupings)])
-    scale = 1.0 if rows.weights is None else 1.0 / np.sqrt(rows.weights)
-    rng = np.random.default_rng(seed)
-    size = max(1, _BLOCK // (rows.n + len(sds)))
+    fits = Refitter(small), Refitter(large)
     parts = []
-    for start in range(0, n, size):
-        # Numbers in the order of the responses: blocks do not change what is drawn.
-        draws = rng.standard_normal((min(size, n - start), len(sds) + rows.n))
-        b = draws[:, : len(sds)] * sds
-        Y = draws[:, len(sds) :] * scale
-        for group, offset in zip(rows.groupings, offsets, strict=False):
-            Y += b[:, offset + group.codes]
-        parts.append(_objectives(small, Y) - _objectives(large, Y))
-    statistics = np.concatenate(parts)
-    return np.maximum(statistics[np.isfinite(statistics)], 0.0)
-
-
-def _objectives(model: LinearMixedModel, Y: Floats) -> Floats:
-    """Compute the least criterion for many responses, NaN where a fit failed."""
-    from mixedmodels.estimation.newton import MOST_ITERATIONS, TOLERANCE
-
-    fits = _core.refit_many(
-        model.cross_products.structure,
-        model.plan.core,
-        model.reml,
-        np.asfortranarray(Y.T),
-        None,
-        TOLERANCE,
-        MOST_ITERATIONS,
-        False,
-    )
-    return np.where(fits["converged"], fits["objective"], np.nan)
+    for Y in batches(small, n, seed):
+        without, beside = (fit.fit(Y) for fit in fits)
+        good = without.converged & beside.converged
+        parts.append((without.objective - beside.objective)[good])
+    return np.maximum(np.concatenate(parts), 0.0)
 
 
 def _counted(
