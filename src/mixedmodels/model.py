@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mixedmodels.inference.hypotheses import HypothesisTest
     from mixedmodels.inference.refits import Refits
     from mixedmodels.inference.term_tests import TermTable
+    from mixedmodels.inference.variance_test import VarianceTest
 
     Floats = NDArray[np.float64]
 
@@ -439,6 +440,64 @@ class LinearMixedModel(Estimates):
         from mixedmodels.inference.deletions import single_deletions
 
         return single_deletions(self, test, ddf)
+
+    # -- tests of variances --------------------------------------------------------------------
+
+    def test_variance(
+        self,
+        group: str,
+        *,
+        method: Literal["auto", "chisq", "exact", "mixture", "bootstrap"] = "auto",
+        n: int = 10_000,
+        seed: int | None = None,
+    ) -> VarianceTest:
+        """Test the hypothesis that the variance of a term is zero.
+
+        The statistic is twice the logarithm of the likelihood ratio of this model and the one
+        without the term; of the restricted likelihoods if this model was fitted by REML. A
+        variance cannot be negative, so that the statistic is zero in about half of all data sets
+        of the hypothesis, and a χ² distribution gives p-values that are too large.
+
+        Parameters
+        ----------
+        group : str
+            The term, by its grouping factor.
+        method : {"auto", "exact", "mixture", "bootstrap", "chisq"}, default "auto"
+            How to find the distribution under the hypothesis. ``"exact"`` for the only term of a
+            model, in samples of any size; ``"mixture"``, a mixture of χ² distributions, the limit
+            for many levels; ``"bootstrap"``, refits to responses drawn from the model without
+            the term; ``"chisq"``, the plain χ² distribution. ``"auto"`` is exact where it can
+            be; beside other terms a bootstrap where levels are few and it takes no more than
+            about two seconds, a mixture elsewhere. What was chosen, and why, is printed.
+        n : int, default 10_000
+            Number of simulations, where there are any.
+        seed : int, optional
+            Of the simulations; by default the same every time.
+
+        Returns
+        -------
+        VarianceTest
+
+        Raises
+        ------
+        UnknownColumnError
+            If the model has no such term.
+        ArgumentError, ArgumentTypeError
+            If another argument is not what it may be, or the method does not go with the model.
+        ComparisonError
+            If a bootstrap was asked for of a model that was fitted iteratively.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> test = fm1.test_variance("Batch")
+        >>> round(test.statistic, 4), round(test.p_value, 5), round(test.p_chisq, 5)
+        (6.369, 0.0044, 0.01161)
+        """
+        from mixedmodels.inference.variance_test import of_variance
+
+        return of_variance(self, group, method, n, seed)
 
     # -- profiles and intervals ----------------------------------------------------------------
 

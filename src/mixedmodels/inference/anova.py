@@ -22,6 +22,12 @@ from mixedmodels.display.numbers import (
 )
 from mixedmodels.display.tables import Table
 from mixedmodels.errors import ArgumentError, ArgumentTypeError, ComparisonError
+from mixedmodels.inference.boundary import (
+    Method,
+    NullDistribution,
+    beside_others,
+    check_arguments,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,7 +119,10 @@ class AnovaRow:
     chi_df : int or None
         Number of parameters more than the model above; None in the first row.
     p_value : float
-        Probability of a larger statistic under the smaller model; NaN where there is no test.
+        Probability of a larger statistic under the smaller model, by the χ² distribution; NaN
+        where there is no test.
+    null : NullDistribution or None
+        Where the models differ by variances: the distribution of the statistic if these are zero.
     """
 
     name: str
@@ -127,6 +136,12 @@ class AnovaRow:
     chisq: float = math.nan
     chi_df: int | None = None
     p_value: float = math.nan
+    null: NullDistribution | None = None
+
+    @property
+    def p_boundary(self) -> float:
+        """The p-value of `null`; NaN where there is none."""
+        return math.nan if self.null is None else self.null.p_value
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,6 +183,8 @@ class AnovaTable(Printed):
                 "chisq": [row.chisq for row in self.rows],
                 "chi_df": pd.array([row.chi_df for row in self.rows], dtype="Int64"),
                 "p_value": [row.p_value for row in self.rows],
+                "p_boundary": [row.p_boundary for row in self.rows],
+                "null_distribution": [row.null and row.null.name for row in self.rows],
                 "relation": [row.relation for row in self.rows],
             },
             index=pd.Index([row.name for row in self.rows], name="model"),
@@ -197,6 +214,8 @@ class AnovaTable(Printed):
             "Chi Df": ["" if row.chi_df is None else str(row.chi_df) for row in rows],
             "Pr(>Chisq)": pvalues,
         }
+        if any(row.null for row in rows):
+            columns["p (boundary)"] = format_pvalue([row.p_boundary for row in rows], na="")
         return Table(
             headers=tuple(columns),
             rows=tuple(zip(*columns.values(), strict=True)),
@@ -205,7 +224,13 @@ class AnovaTable(Printed):
         )
 
 
-def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> AnovaTable | TermTable:
+def anova(
+    *models: ComparableModel,
+    names: Sequence[str] | None = None,
+    method: Method = "auto",
+    n: int = 10_000,
+    seed: int | None = None,
+) -> AnovaTable | TermTable:
     """Compare nested models by likelihood-ratio tests.
 
     Every model is tested against the one with the next fewer parameters. Models fitted by REML
@@ -219,6 +244,17 @@ def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> Anova
         each of its terms: `LinearMixedModel.anova`.
     names : sequence of str, optional
         What to call the models; by default the names of the variables that hold them.
+    method : {"auto", "mixture", "bootstrap", "chisq"}, default "auto"
+        How to find the distribution of the statistic where models differ by variances:
+        ``"mixture"``, a mixture of χ² distributions, the limit for many levels;
+        ``"bootstrap"``, refits of both models to responses drawn from the smaller; ``"chisq"``,
+        not at all. ``"auto"`` bootstraps where levels are few and it takes no more than about
+        two seconds, and says so. (``"exact"`` is for `LinearMixedModel.test_variance`: a model
+        with one term against one without any.)
+    n : int, default 10_000
+        Number of responses of a bootstrap.
+    seed : int, optional
+        Of a bootstrap; by default the same every time, and so the table.
 
     Returns
     -------
@@ -230,7 +266,7 @@ def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> Anova
     ArgumentTypeError
         An argument is not a fitted model.
     ArgumentError
-        `names` does not fit the models.
+        `names` does not fit the models, or another argument is not what it may be.
     ComparisonError
         No model, or models of different observations, responses or weights.
 
@@ -241,9 +277,11 @@ def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> Anova
     names nor codings of columns or levels matter.
 
     Where the models differ by a random-effects term, its variance is zero under the smaller one,
-    the boundary of what it may be. The chi-squared distribution is then conservative: for a
-    single variance, the p-value is about twice as large as it should be.
+    the least that it may be. The χ² distribution is then conservative: for a single variance,
+    its p-value is about twice as large as it should be. The column ``p (boundary)`` has the
+    p-value of the distribution that a note below the table names.
     """
+    chosen_seed = check_arguments(method, n, seed)
     for number, model in enumerate(models, start=1):
         _check_model(model, number)
     if len(models) == 1:
@@ -280,6 +318,14 @@ def anova(*models: ComparableModel, names: Sequence[str] | None = None) -> Anova
     for (_, small), (name, large) in pairwise(fits):
         above = rows[-1]
         row = _tested(_row(name, large), above, _relation(small, large))
+        if row.relation == "nested" and method != "chisq" and (new := _new_terms(small, large)):
+            more = row.df - above.df - len(new)
+            null = beside_others(
+                small, large, new, row.chisq, more, method=method, n=n, seed=chosen_seed
+            )
+            row = replace(row, null=null)
+            which, details = null.sentences
+            notes += [f"{name}: p (boundary) by {which}", f"{name}: {details}"]
         rows.append(row)
         if row.relation == "not nested":
             notes.append(f"{above.name} is not nested in {name}: no test, compare AIC or BIC")
@@ -398,13 +444,25 @@ def _spans(X: _FloatArray, columns: _FloatArray) -> bool:
 
 def _groups(large: ComparableModel, small: ComparableModel) -> bool:
     """Tell whether every grouping of `small` is, whatever its labels, a grouping of `large`."""
+    theirs = large.design.in_memory().groupings
     return all(
-        any(
-            _is_finer(theirs.codes, ours.codes) and _is_finer(ours.codes, theirs.codes)
-            for theirs in large.design.in_memory().groupings
-        )
+        any(_same_partition(g.codes, ours.codes) for g in theirs)
         for ours in small.design.in_memory().groupings
     )
+
+
+def _new_terms(small: ComparableModel, large: ComparableModel) -> list[int]:
+    """Find the terms of `large` that are not in `small`, which is nested in it."""
+    ours = small.design.in_memory().groupings
+    return [
+        t
+        for t, theirs in enumerate(large.design.in_memory().groupings)
+        if not any(_same_partition(theirs.codes, g.codes) for g in ours)
+    ]
+
+
+def _same_partition(a: _Codes, b: _Codes) -> bool:
+    return _is_finer(a, b) and _is_finer(b, a)
 
 
 def _is_finer(fine: _Codes, coarse: _Codes) -> bool:
