@@ -307,9 +307,8 @@ class LinearMixedModel(Estimates):
         Parameters
         ----------
         which : str or list of str, optional
-            Parameters, all by default: grouping factors for their standard deviations (``Batch``,
-            ``Residual``; ``(1 | g)`` where a coefficient is called ``g`` as well) and the names of
-            the coefficients.
+            Parameters, all by default: standard deviations, ``sd[Batch]`` and ``sd[Residual]``
+            or ``Batch`` and ``Residual`` for short, and the names of the coefficients.
         level : float, default 0.99
             The highest level of confidence that intervals will be asked for.
         reml : bool, optional
@@ -341,10 +340,10 @@ class LinearMixedModel(Estimates):
         >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff, reml=False)
         >>> print(fm1.profile().confint())
         95 % confidence intervals (profile likelihood):
-                    Estimate   2.5 %   97.5 %
-        Batch         37.260  12.197   84.063
-        Residual      49.510  38.230   67.658
-        (Intercept)   1527.5  1486.5   1568.5
+                     Estimate  2.5 % 97.5 %
+        sd[Batch]      37.260 12.197 84.063
+        sd[Residual]   49.510 38.230 67.658
+        (Intercept)    1527.5 1486.5 1568.5
         """
         from mixedmodels.inference.profile import profile
 
@@ -398,9 +397,9 @@ class LinearMixedModel(Estimates):
         >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
         >>> print(fm1.confint(["Batch", "Residual"], scale="log"))
         95 % confidence intervals (profile likelihood):
-                 Estimate  2.5 % 97.5 %
-        Batch      3.7377 2.7509 4.6158
-        Residual   3.9022 3.6436 4.2145
+                     Estimate  2.5 % 97.5 %
+        sd[Batch]      3.7377 2.7509 4.6158
+        sd[Residual]   3.9022 3.6436 4.2145
         variance components as log σ
         """
         from mixedmodels.inference.intervals import confint

@@ -12,7 +12,7 @@ import numpy as np
 from mixedmodels.display.document import Document, Printed
 from mixedmodels.display.numbers import format_real, round_decimal
 from mixedmodels.display.tables import Table
-from mixedmodels.errors import ArgumentError
+from mixedmodels.errors import ArgumentError, UnknownColumnError
 from mixedmodels.inference.profile import (
     Profile,
     chosen_parameters,
@@ -89,10 +89,14 @@ class ConfidenceIntervals(Printed):
         )
 
     def __getitem__(self, name: str) -> Interval:
-        for interval in self.intervals:
-            if interval.name == name:
-                return interval
-        raise KeyError(name)
+        for one in (name, f"sd[{name}]"):
+            for interval in self.intervals:
+                if interval.name == one:
+                    return interval
+        raise UnknownColumnError(
+            f"there is no interval of {name!r}; there are those of "
+            + ", ".join(i.name for i in self.intervals)
+        )
 
     def document(self) -> Document:
         """Lay out a row a parameter: the estimate and both ends."""

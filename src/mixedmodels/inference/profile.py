@@ -167,7 +167,7 @@ class Profile(Printed):
     Attributes
     ----------
     curves : tuple of ProfileCurve
-        One a parameter profiled, ``profile["Batch"]``.
+        One a parameter profiled: ``profile["sd[Batch]"]``, or ``profile["Batch"]`` for short.
     names : tuple of str
         All parameters of the model, in the order of the columns of a curve's `parameters`.
     level : float
@@ -182,9 +182,10 @@ class Profile(Printed):
     unit: str = ""
 
     def __getitem__(self, name: str) -> ProfileCurve:
-        for curve in self.curves:
-            if curve.name == name:
-                return curve
+        for one in (name, f"sd[{name}]"):
+            for curve in self.curves:
+                if curve.name == one:
+                    return curve
         raise UnknownColumnError(
             f"there is no profile of {name!r}; there are those of "
             + ", ".join(curve.name for curve in self.curves)
@@ -335,13 +336,10 @@ def profile_to(
 
 
 def parameter_names(model: LinearMixedModel) -> tuple[str, ...]:
-    """Name the parameters: grouping factors, Residual, and the coefficients that are estimated.
-
-    A grouping factor that is called like a coefficient is written as its term, ``(1 | g)``.
-    """
-    coefficients = [model.design.names[j] for j in model.cross_products.structure.kept]
+    """Name the parameters: ``sd[Batch]``, ``sd[Residual]`` and the coefficients."""
     groups = (*model.cross_products.labels, "Residual")
-    return (*(f"(1 | {g})" if g in coefficients else g for g in groups), *coefficients)
+    kept = model.cross_products.structure.kept
+    return (*(f"sd[{group}]" for group in groups), *(model.design.names[j] for j in kept))
 
 
 def chosen_parameters(
@@ -356,18 +354,23 @@ def chosen_parameters(
         raise ArgumentTypeError("parameters must be a name or a list of names: " + ", ".join(names))
     if not wanted:
         raise ArgumentError("no parameter is named; leave them out for all")
-    for name in wanted:
-        if name not in names:
-            if name in model.design.names:
-                raise ArgumentError(
-                    f"the coefficient {name} is not estimated: its column follows from others"
-                )
-            hint = nearest(name, names)
-            raise UnknownColumnError(
-                f"the model has no parameter {name!r}. {hint}{' ' * bool(hint)}"
-                f"There are {', '.join(names)}."
-            )
-    return names, [names.index(name) for name in dict.fromkeys(wanted)]
+    return names, [_number(name, names, model) for name in dict.fromkeys(wanted)]
+
+
+def _number(name: str, names: tuple[str, ...], model: LinearMixedModel) -> int:
+    """Find a parameter; a grouping factor that is no coefficient stands for its sd."""
+    for one in (name, f"sd[{name}]"):
+        if one in names:
+            return names.index(one)
+    if name in model.design.names:
+        raise ArgumentError(
+            f"the coefficient {name} is not estimated: its column follows from others"
+        )
+    hint = nearest(name, names)
+    raise UnknownColumnError(
+        f"the model has no parameter {name!r}. {hint}{' ' * bool(hint)}"
+        f"There are {', '.join(names)}."
+    )
 
 
 def normal_quantile(level: float) -> float:

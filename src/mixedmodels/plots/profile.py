@@ -22,7 +22,7 @@ KINDS = ("zeta", "density", "pairs")
 SCALES = ("sd", "log", "variance")
 POINTS = 201
 MOST_PAIRED = 12
-# Contours of pairs are drawn for as many of the levels as do not crowd.
+# Of a contour.
 ANGLES = 181
 
 
@@ -144,18 +144,26 @@ def _edge_labels(
     curves: tuple[ProfileCurve, ...],
     scale: str,
 ) -> None:
+    """Label ticks on the outside only: parameters left and below, ζ right and above."""
     i, j = place
     ax = axes[i * count + j]
-    if i == count - 1:
-        ax.set_xlabel(_label(profile, curves[j], scale))
-    if j == 0:
-        ax.set_ylabel(_label(profile, curves[i], scale))
-    if j == count - 1:
+    above = i < j
+    if above:
         ax.yaxis.tick_right()
-        ax.yaxis.set_label_position("right")
-        ax.set_ylabel("ζ")
-    if i == 0:
         ax.xaxis.tick_top()
+        ax.yaxis.set_label_position("right")
+    ax.tick_params(
+        labelright=above and j == count - 1,
+        labeltop=above and i == 0,
+        labelleft=not above and j == 0,
+        labelbottom=not above and i == count - 1,
+    )
+    if above and j == count - 1:
+        ax.set_ylabel("ζ")
+    if not above and j == 0:
+        ax.set_ylabel(_label(profile, curves[i], scale))
+    if not above and i == count - 1:
+        ax.set_xlabel(_label(profile, curves[j], scale))
 
 
 def _pair(
@@ -193,7 +201,7 @@ def _trace(along: ProfileCurve, other: ProfileCurve, column: int) -> Any:
     values = np.clip(along.parameters[:, column], other.values[0], other.values[-1])
     spline = PchipInterpolator(z, other.zeta_at(values))
     ends = z[[0, -1]]
-    heights, slopes = spline(ends), spline(ends, 1)
+    slopes = spline(ends, 1)
 
     def trace(at: Any) -> Floats:
         at = np.asarray(at, dtype=np.float64)
@@ -203,7 +211,6 @@ def _trace(along: ProfileCurve, other: ProfileCurve, column: int) -> Any:
         out: Floats = inside + beyond
         return out
 
-    assert heights.shape == (2,)
     return trace
 
 
@@ -263,9 +270,9 @@ def _label(profile: Profile, curve: ProfileCurve, scale: str) -> str:
     if not curve.standard_deviation:
         unit = profile.unit if curve.name == "(Intercept)" else ""
         return with_unit(curve.name, unit)
-    name = plain(curve.name)
+    name = plain(curve.name.removeprefix("sd[").removesuffix("]"))
     if scale == "log":
         return f"log σ of {name}"
     if scale == "variance":
-        return f"σ² of {with_unit(curve.name, squared(profile.unit))}"
-    return f"σ of {with_unit(curve.name, profile.unit)}"
+        return f"σ² of {with_unit(name, squared(profile.unit))}"
+    return f"σ of {with_unit(name, profile.unit)}"
