@@ -301,7 +301,8 @@ def profile(
     reml: bool | None = None,
 ) -> Profile:
     """Profile a fitted model: see `LinearMixedModel.profile`."""
-    exact = sorted({normal_quantile(one) for one in (*LEVELS, level) if one <= level})
+    last = normal_quantile(level)
+    exact = sorted({last, *(z for z in map(normal_quantile, LEVELS) if z < last)})
     # A region of two parameters reaches as far as the root of χ² with two degrees of freedom.
     end = math.sqrt(-2.0 * math.log1p(-level))
     return profile_to(model, which, reml, level, _with_between(exact, end))
