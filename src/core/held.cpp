@@ -12,6 +12,8 @@ namespace {
 
 // Of the decrement: the criterion is then right to half of it.
 constexpr double tolerance = 1e-9, least_tolerance = 1e-6;
+// Below this, a decrement that no longer falls is made of rounding errors.
+constexpr double rounding = 1e-8;
 constexpr int most_iterations = 100, most_halvings = 40;
 constexpr double sufficient_decrease = 1e-4;
 
@@ -111,7 +113,7 @@ bool HeldVariance::minimise(double x) {
         const std::vector<double> step = bounded_step(free, g, correction.corrected(A));
         const double descent = -dot(g.data(), step.data(), k_);
         if (!std::isfinite(descent)) return false;
-        const bool stalled = number > 0 && descent < least_tolerance && descent > 0.5 * decrement;
+        const bool stalled = number > 0 && descent < rounding && descent > 0.5 * decrement;
         decrement = descent;
         if (descent < tolerance || stalled) break;
         if (number == most_iterations) return false;
@@ -169,7 +171,7 @@ double HeldVariance::curvature() const {
 
 HeldCoefficient::HeldCoefficient(const CrossProducts& data, const SchurPlan& plan, size_t which,
                                  const std::vector<double>& start)
-    : which_(which), rest_(nullptr), held_(nullptr) {
+    : which_(which), start_(start), rest_(nullptr), held_(nullptr) {
     const Structure& full = *data.structure;
     const size_t p = full.basis.kept.size(), last = p - 1, q = full.N.q();
     Matrix R(p, p), ZtX = full.ZtX, within = full.within;

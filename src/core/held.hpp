@@ -18,6 +18,8 @@ class Held {
     // Minimises with the parameter at x, from where the last minimum was. Returns false where that
     // fails, with what follows unset.
     virtual bool minimise(double x) = 0;
+    // Goes back to where the criterion of all parameters is least.
+    virtual void restart() = 0;
 
     double value = 0.0, slope = 0.0;       // of the criterion, and its derivative by the parameter
     std::vector<double> gamma, sds, beta;  // sds: of the terms and the residual; beta: as X's
@@ -39,6 +41,7 @@ class HeldVariance : public Held {
     HeldVariance(const CrossProducts& data, const SchurPlan& plan, bool reml, size_t which,
                  const std::vector<double>& gamma);
     bool minimise(double x) override;
+    void restart() override { point_ = start_; }
 
     double estimate() const { return std::sqrt(start_[which_]); }
     // After minimise(): the second derivative by the held variance, the others following, and the
@@ -70,9 +73,11 @@ class HeldCoefficient : public Held {
     HeldCoefficient(const CrossProducts& data, const SchurPlan& plan, size_t which,
                     const std::vector<double>& gamma);
     bool minimise(double x) override;
+    void restart() override { gamma = start_; }
 
    private:
     size_t which_;
+    std::vector<double> start_;
     double beta0_ = 0.0, unit_ = 1.0;  // of the response and the column on the last basis
     std::vector<double> column_, column_within_;  // Z'q, and q with the basis about leading means
     std::vector<double> share_;                   // of the column on the basis before the last

@@ -11,6 +11,8 @@ namespace {
 // Of zeta: where it must be met, and as a part of the way from one target to the next.
 constexpr double exactly = 1e-8, about = 0.15;
 constexpr int most_trials = 60;
+// Of a bracket, relative to where it is.
+constexpr double no_width = 1e-11;
 // A criterion must be lower by more than rounding to be another minimum's.
 constexpr double another_minimum = 1e-6;
 // A residual standard deviation this part of its estimate is none.
@@ -80,7 +82,7 @@ Profile Profiler::profile(size_t parameter) {
     if (estimate > 0.0 || !line.positive) {
         follow(line, -1);
         std::reverse(line.profile.points.begin(), line.profile.points.end());
-        if (!lower_at) held->minimise(estimate);
+        held->restart();
     } else {
         line.profile.at_zero = true;
     }
@@ -138,8 +140,14 @@ void Profiler::follow(Line& line, int side) {
                 continue;
             }
             const double miss = found->zeta - goal;
-            const bool met = std::abs(miss) <= tolerance;
+            // Zeta may jump, from one minimum of the others to another.
+            const bool jumps = beyond && std::abs(beyond->x - inner.x) <= no_width * std::abs(x);
+            const bool met = std::abs(miss) <= tolerance || jumps;
             if (at_end && x == 0.0 && (met || side * miss < 0.0)) {
+                // Where zeta is not monotone, the interval is the longest.
+                while (points.size() > first + 1 &&
+                       side * (found->zeta - points.back().zeta) <= 0.0)
+                    points.pop_back();
                 points.push_back(*found);
                 points.back().slope = 0.0;
                 line.profile.at_zero = true;

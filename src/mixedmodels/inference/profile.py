@@ -469,9 +469,15 @@ def _slope_at_centre(values: Floats, zeta: Floats, centre: int) -> float:
         return 1.0
     steps = values[near] - values[centre]
     ratios = zeta[near] / steps
-    # The value at 0 of the polynomial through them (Lagrange).
+    if values[centre] == 0.0:  # of a variance, ζ² is smooth in σ²
+        return math.sqrt(max(0.0, _limit(np.square(steps[:3]), np.square(ratios[:3]))))
+    return _limit(steps, ratios)
+
+
+def _limit(x: Floats, y: Floats) -> float:
+    """Return the value at 0 of the polynomial through points (Lagrange)."""
     total = 0.0
-    for i, ratio in enumerate(ratios):
-        rest = np.delete(steps, i)
-        total += ratio * float(np.prod(rest / (rest - steps[i])))
+    for i, value in enumerate(y):
+        rest = np.delete(x, i)
+        total += value * float(np.prod(rest / (rest - x[i])))
     return total
