@@ -117,6 +117,8 @@ void Profiler::follow(Line& line, int side) {
         ProfilePoint inner = points.back();
         double x = extrapolated(
             inner, points.size() > first + 1 ? &points[points.size() - 2] : nullptr, goal);
+        // Where zeta is not monotone, no tangent tells the way.
+        if (!((x - inner.x) * side > 0.0)) x = inner.x + side * gap / line.first_slope;
         if (beyond && !((x - beyond->x) * side < 0.0)) x = 0.5 * (inner.x + beyond->x);
         for (int trial = 0;; ++trial) {
             if (trial == most_trials) {
@@ -155,6 +157,7 @@ void Profiler::follow(Line& line, int side) {
             }
             if (met) {
                 points.push_back(*found);
+                if (jumps) points.back().zeta = goal;
                 break;
             }
             (side * miss < 0.0 ? inner : beyond.emplace()) = *found;

@@ -471,7 +471,8 @@ def _slope_at_centre(values: Floats, zeta: Floats, centre: int) -> float:
     ratios = zeta[near] / steps
     if values[centre] == 0.0:  # of a variance, ζ² is smooth in σ²
         return math.sqrt(max(0.0, _limit(np.square(steps[:3]), np.square(ratios[:3]))))
-    return _limit(steps, ratios)
+    limit = _limit(steps, ratios)
+    return limit if limit > 0.0 else float(ratios[0])  # the nearest, where they are not smooth
 
 
 def _limit(x: Floats, y: Floats) -> float:
