@@ -261,6 +261,15 @@ def test_wald(fit, fits):
     assert np.isfinite(zero["Residual"].upper)
 
 
+def test_bootstrap(fits):
+    fm = fits["dyestuff"]
+    ours = fm.confint(method="bootstrap", n=400, seed=3)
+    theirs = fm.bootstrap(400, 3).confint()
+    assert_allclose(ours.to_frame()[["lower", "upper"]], theirs)
+    logs = fm.confint(["Residual"], method="bootstrap", n=400, seed=3, scale="log")
+    assert_allclose(np.exp(_ends(logs["Residual"])), theirs.loc["sd[Residual]"])
+
+
 def test_lower_minimum_is_told(fits):
     fm = fits["penicillin"]
     sums = fm.cross_products.response

@@ -13,6 +13,7 @@ from mixedmodels.display.document import Document, Printed
 from mixedmodels.display.numbers import format_real, round_decimal
 from mixedmodels.display.tables import Table
 from mixedmodels.errors import ArgumentError, UnknownColumnError
+from mixedmodels.inference.parameters import parameter_values
 from mixedmodels.inference.profile import (
     Profile,
     chosen_parameters,
@@ -197,20 +198,20 @@ def _wald(
 ) -> ConfidenceIntervals:
     names, chosen = chosen_parameters(model, parameters)
     k = len(model.theta)
-    sds = [*(model.sigma * model.theta).tolist(), model.sigma]
+    estimates = parameter_values(model).tolist()
     log_errors = log_sd_errors(model)
     errors = model.sigma * np.sqrt(np.diagonal(model.optimum.core.unscaled_covariance))
     rows = []
     for i in chosen:
         if i > k:
-            estimate, half = float(model.beta[i - k - 1]), z * float(errors[i - k - 1])
-            rows.append(Interval(names[i], estimate, estimate - half, estimate + half))
+            half = z * float(errors[i - k - 1])
+            rows.append(Interval(names[i], estimates[i], estimates[i] - half, estimates[i] + half))
         else:
             factor = float(np.exp(z * log_errors[i]))
-            ends = (sds[i], sds[i] / factor, sds[i] * factor)
+            ends = (estimates[i], estimates[i] / factor, estimates[i] * factor)
             rows.append(Interval(names[i], *_scaled(ends, scale, standard_deviation=True)))
     notes = _scale_note(scale, any(i <= k for i in chosen))
-    if zero := [names[i] for i in chosen if i <= k and sds[i] == 0.0]:
+    if zero := [names[i] for i in chosen if i <= k and estimates[i] == 0.0]:
         notes += (
             f"{', '.join(zero)}: estimated as zero, where Wald's approximation fails; "
             "method='profile' has an interval",
@@ -253,7 +254,7 @@ def _bootstrap(
 ) -> ConfidenceIntervals:
     names, chosen = chosen_parameters(model, parameters)
     k = len(model.theta)
-    estimates = [*(model.sigma * model.theta).tolist(), model.sigma, *model.beta.tolist()]
+    estimates = parameter_values(model).tolist()
     found = model.bootstrap(n, seed).confint(level=level)
     rows = []
     for i in chosen:

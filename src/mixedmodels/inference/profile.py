@@ -23,6 +23,7 @@ from mixedmodels.errors import (
     warn,
 )
 from mixedmodels.estimation.newton import minimise
+from mixedmodels.inference.parameters import parameter_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -334,13 +335,6 @@ def profile_to(
         if wanted:
             curves |= _curves(model, by_reml, wanted, names, targets)
     return Profile(tuple(curves[i] for i in chosen), names, level, unit_of_response(model))
-
-
-def parameter_names(model: LinearMixedModel) -> tuple[str, ...]:
-    """Name the parameters: ``sd[Batch]``, ``sd[Residual]`` and the coefficients."""
-    groups = (*model.cross_products.labels, "Residual")
-    kept = model.cross_products.structure.kept
-    return (*(f"sd[{group}]" for group in groups), *(model.design.names[j] for j in kept))
 
 
 def chosen_parameters(
