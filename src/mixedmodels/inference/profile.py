@@ -112,18 +112,26 @@ class ProfileCurve:
             Missing outside of the profile.
         """
         z = np.asarray(zeta, dtype=np.float64)
-        right = np.clip(np.searchsorted(self.zeta, z), 1, len(self.zeta) - 1)
+        out = np.full(z.shape, np.nan)
+        for node, value in zip(self.zeta, self.values, strict=True):
+            out[np.abs(z - node) < SAME] = value
+        if self.at_zero:
+            out[z < self.zeta[0]] = 0.0
+        between = np.isnan(out) & (z > self.zeta[0]) & (z < self.zeta[-1])
+        if between.any():
+            out[between] = self._inverse(z[between])
+        return out
+
+    def _inverse(self, z: Floats) -> Floats:
+        """Bisect the spline, which ascends between two points of the profile."""
+        right = np.searchsorted(self.zeta, z)
         low, high = self.values[right - 1], self.values[right]
         for _ in range(54):
             middle = 0.5 * (low + high)
             below = self._spline(middle) < z
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        out = 0.5 * (low + high)
-        for node, value in zip(self.zeta, self.values, strict=True):
-            out = np.where(np.abs(z - node) < SAME, value, out)
-        outside = (z < self.zeta[0] - SAME) | (z > self.zeta[-1] + SAME)
-        out = np.where(outside, np.nan, out)
-        return np.where((z < self.zeta[0]) & self.at_zero, 0.0, out)
+        out: Floats = 0.5 * (low + high)
+        return out
 
     def density_at(self, values: ArrayLike) -> Floats:
         """Compute φ(ζ) dζ/dvalue: the density of which the intervals are quantiles.
