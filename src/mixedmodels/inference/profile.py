@@ -388,13 +388,13 @@ def normal_quantile(level: float) -> float:
 
 
 def _with_between(exact: list[float], end: float) -> list[tuple[float, bool]]:
-    """Put points in between, and one at the end, that need not be met exactly."""
+    """Add the end, and points in between that need not be met exactly."""
     targets: list[tuple[float, bool]] = []
     before = 0.0
     for z in [*exact, end]:
         pieces = math.ceil((z - before) / LARGEST_GAP)
         targets += [(before + (z - before) * i / pieces, False) for i in range(1, pieces)]
-        targets.append((z, z != end))
+        targets.append((z, True))
         before = z
     return targets
 
