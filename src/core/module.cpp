@@ -22,6 +22,7 @@
 #include "evaluation.hpp"
 #include "fit.hpp"
 #include "newton.hpp"
+#include "profile.hpp"
 #include "refits.hpp"
 #include "row_sums.hpp"
 #include "schur.hpp"
@@ -371,6 +372,55 @@ nb::tuple estimate_inverse_diagonal(const CrossProducts& data, std::vector<doubl
     return nb::make_tuple(to_numpy(std::move(out.value)), to_numpy(std::move(out.error)));
 }
 
+// Profiles of parameters, each (x, zeta, slope, everything along it, [at zero, lower, upper]); and
+// gamma where the criterion is lower than at the one given, if that is met.
+nb::tuple profile(const CrossProducts& data, const SchurPlan& plan, bool reml,
+                  std::vector<double> gamma, const std::vector<size_t>& parameters,
+                  const std::vector<double>& targets, const std::vector<bool>& exact,
+                  const std::optional<nb::callable>& on_point) {
+    const size_t k = data.structure->N.terms(), p = data.structure->basis.kept.size();
+    if (gamma.size() != k)
+        throw std::invalid_argument("one variance ratio is needed for each term");
+    if (targets.empty() || targets.size() != exact.size() || !(targets[0] > 0.0) ||
+        !std::is_sorted(targets.begin(), targets.end()))
+        throw std::invalid_argument("targets must be positive and ascend");
+    for (const size_t parameter : parameters)
+        if (parameter > k + p || (reml && parameter > k))
+            throw std::invalid_argument("there is no profile of that parameter");
+    std::vector<Target> goals;
+    for (size_t i = 0; i < targets.size(); ++i) goals.push_back({targets[i], exact[i]});
+    const auto tell = [&](size_t parameter, double zeta) {
+        nb::gil_scoped_acquire acquire;
+        if (PyErr_CheckSignals() != 0) throw nb::python_error();
+        if (on_point) (*on_point)(parameter, zeta);
+    };
+    Profiler profiler(data, plan, reml, std::move(gamma), std::move(goals), tell);
+    nb::list out;
+    for (const size_t parameter : parameters) {
+        Profile curve;
+        {
+            nb::gil_scoped_release release;
+            const Watch watch(end_if_interrupted);
+            curve = profiler.profile(parameter);
+        }
+        if (profiler.lower_at) break;
+        const size_t m = curve.points.size(), columns = k + 1 + p;
+        std::vector<double> x, zeta, slope, all(m * columns);
+        for (size_t i = 0; i < m; ++i) {
+            const ProfilePoint& point = curve.points[i];
+            x.push_back(point.x);
+            zeta.push_back(point.zeta);
+            slope.push_back(point.slope);
+            for (size_t j = 0; j <= k; ++j) all[j * m + i] = point.sds[j];
+            for (size_t j = 0; j < p; ++j) all[(k + 1 + j) * m + i] = point.beta[j];
+        }
+        out.append(nb::make_tuple(
+            to_numpy(std::move(x)), to_numpy(std::move(zeta)), to_numpy(std::move(slope)),
+            to_numpy(std::move(all), {m, columns}), curve.at_zero, curve.lower, curve.upper));
+    }
+    return nb::make_tuple(out, profiler.lower_at);
+}
+
 // d of the leading term, and the factor of the Schur complement by compressed columns.
 nb::tuple factor(const CrossProducts& data, const SchurPlan& plan, std::vector<double> gamma) {
     Evaluation e(data, plan, false);
@@ -542,6 +592,8 @@ NB_MODULE(_core, m) {
           nb::arg("log_determinant"), nb::arg("plan").none(), nb::arg("on_iteration").none());
     m.def("evaluate", &evaluate, nb::arg("data"), nb::arg("plan"), nb::arg("gamma"),
           nb::arg("reml"), nb::arg("derivatives"));
+    m.def("profile", &profile, nb::arg("data"), nb::arg("plan"), nb::arg("reml"), nb::arg("gamma"),
+          nb::arg("parameters"), nb::arg("targets"), nb::arg("exact"), nb::arg("on_point").none());
     m.def("inverse_diagonal", &inverse_diagonal, nb::arg("data"), nb::arg("plan"),
           nb::arg("gamma"));
     m.def("iterative_inverse_diagonal", &iterative_inverse_diagonal, nb::arg("data"),

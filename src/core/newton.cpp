@@ -55,46 +55,36 @@ void solve_free(const std::vector<double>& A, size_t k, const std::vector<char>&
     }
 }
 
-// The average information is the mean of the Hessian and its expectation; what it lacks of the
-// Hessian is learnt from the change of the gradient over the last steps (symmetric rank one).
-class Correction {
-   public:
-    explicit Correction(size_t k) : k_(k), C_(k * k, 0.0) {}
-
-    void learn(const std::vector<double>& A, const std::vector<double>& step,
-               const std::vector<double>& gradient_change) {
-        std::vector<double> v = gradient_change;
-        for (size_t i = 0; i < k_; ++i)
-            for (size_t j = 0; j < k_; ++j) v[i] -= (A[i * k_ + j] + C_[i * k_ + j]) * step[j];
-        // Terms that do not move, at the boundary, are left as they are.
-        for (size_t i = 0; i < k_; ++i)
-            if (step[i] == 0.0) v[i] = 0.0;
-        const double vs = dot(v.data(), step.data(), k_);
-        const double vv = dot(v.data(), v.data(), k_), ss = dot(step.data(), step.data(), k_);
-        if (!(std::abs(vs) > 1e-8 * std::sqrt(vv * ss))) return;
-        for (size_t i = 0; i < k_; ++i)
-            for (size_t j = 0; j < k_; ++j) C_[i * k_ + j] += v[i] * v[j] / vs;
-    }
-
-    // A + C, or A alone where the sum is not positive definite or far from A.
-    std::vector<double> corrected(const std::vector<double>& A) {
-        std::vector<double> B(A), scaled(A);
-        for (size_t i = 0; i < k_ * k_; ++i) B[i] += C_[i];
-        for (size_t i = 0; i < k_; ++i)
-            for (size_t j = 0; j < k_; ++j)
-                scaled[i * k_ + j] = B[i * k_ + j] - least_share * A[i * k_ + j];
-        if (cholesky(scaled.data(), k_, k_)) return B;
-        std::fill(C_.begin(), C_.end(), 0.0);
-        return A;
-    }
-
-   private:
-    static constexpr double least_share = 0.1;
-    size_t k_;
-    std::vector<double> C_;
-};
-
 }  // namespace
+
+Correction::Correction(size_t k) : k_(k), C_(k * k, 0.0) {}
+
+void Correction::learn(const std::vector<double>& A, const std::vector<double>& step,
+                       const std::vector<double>& gradient_change) {
+    std::vector<double> v = gradient_change;
+    for (size_t i = 0; i < k_; ++i)
+        for (size_t j = 0; j < k_; ++j) v[i] -= (A[i * k_ + j] + C_[i * k_ + j]) * step[j];
+    // Terms that do not move, at the boundary, are left as they are.
+    for (size_t i = 0; i < k_; ++i)
+        if (step[i] == 0.0) v[i] = 0.0;
+    const double vs = dot(v.data(), step.data(), k_);
+    const double vv = dot(v.data(), v.data(), k_), ss = dot(step.data(), step.data(), k_);
+    if (!(std::abs(vs) > 1e-8 * std::sqrt(vv * ss))) return;
+    for (size_t i = 0; i < k_; ++i)
+        for (size_t j = 0; j < k_; ++j) C_[i * k_ + j] += v[i] * v[j] / vs;
+}
+
+std::vector<double> Correction::corrected(const std::vector<double>& A) {
+    constexpr double least_share = 0.1;
+    std::vector<double> B(A), scaled(A);
+    for (size_t i = 0; i < k_ * k_; ++i) B[i] += C_[i];
+    for (size_t i = 0; i < k_; ++i)
+        for (size_t j = 0; j < k_; ++j)
+            scaled[i * k_ + j] = B[i * k_ + j] - least_share * A[i * k_ + j];
+    if (cholesky(scaled.data(), k_, k_)) return B;
+    std::fill(C_.begin(), C_.end(), 0.0);
+    return A;
+}
 
 std::vector<double> bounded_step(const std::vector<double>& gamma, const std::vector<double>& g,
                                  const std::vector<double>& A) {

@@ -59,6 +59,21 @@ class Scale {
     std::vector<double> unit_;
 };
 
+// The average information is the mean of the Hessian and its expectation; what it lacks of the
+// Hessian is learnt from the change of the gradient over the last steps (symmetric rank one).
+class Correction {
+   public:
+    explicit Correction(size_t k);
+    void learn(const std::vector<double>& A, const std::vector<double>& step,
+               const std::vector<double>& gradient_change);
+    // A + C, or A alone where the sum is not positive definite or far from A.
+    std::vector<double> corrected(const std::vector<double>& A);
+
+   private:
+    size_t k_;
+    std::vector<double> C_;
+};
+
 // The step that minimises g's + s'As/2 over gamma + s >= 0, by an active set.
 std::vector<double> bounded_step(const std::vector<double>& gamma, const std::vector<double>& g,
                                  const std::vector<double>& A);

@@ -191,6 +191,29 @@ def fit_iterative(
 def evaluate(
     data: CrossProducts, plan: SchurPlan, gamma: _Numbers, reml: bool, derivatives: bool
 ) -> dict[str, object]: ...
+def profile(
+    data: CrossProducts,
+    plan: SchurPlan,
+    reml: bool,
+    gamma: _Numbers,
+    parameters: Sequence[int],
+    targets: Sequence[float],
+    exact: Sequence[bool],
+    on_point: Callable[[int, float], None] | None,
+) -> tuple[
+    list[
+        tuple[
+            NDArray[np.float64],
+            NDArray[np.float64],
+            NDArray[np.float64],
+            NDArray[np.float64],
+            bool,
+            bool,
+            bool,
+        ]
+    ],
+    list[float] | None,
+]: ...
 def inverse_diagonal(
     data: CrossProducts, plan: SchurPlan, gamma: _Numbers
 ) -> NDArray[np.float64]: ...

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from mixedmodels.inference.deletions import DeletionTable
     from mixedmodels.inference.derivatives import Derivatives
     from mixedmodels.inference.hypotheses import HypothesisTest
+    from mixedmodels.inference.intervals import ConfidenceIntervals
+    from mixedmodels.inference.profile import Profile
     from mixedmodels.inference.refits import Refits
     from mixedmodels.inference.term_tests import TermTable
     from mixedmodels.inference.variance_test import VarianceTest
@@ -500,6 +502,129 @@ class LinearMixedModel(Estimates):
         return of_variance(self, group, method, n, seed)
 
     # -- profiles and intervals ----------------------------------------------------------------
+
+    def profile(
+        self,
+        which: str | Sequence[str] | None = None,
+        *,
+        level: float = 0.99,
+        reml: bool | None = None,
+    ) -> Profile:
+        """Profile the likelihood: how much it falls as one parameter moves from its estimate.
+
+        With the parameter held, all others are where the criterion is least; ζ is the root of its
+        rise, negative below the estimate (Bates & Watts 1988, section 6.1).
+
+        Parameters
+        ----------
+        which : str or list of str, optional
+            Parameters, all by default: standard deviations, ``sd[Batch]`` and ``sd[Residual]``
+            or ``Batch`` and ``Residual`` for short, and the names of the coefficients.
+        level : float, default 0.99
+            The highest level of confidence that intervals will be asked for.
+        reml : bool, optional
+            The criterion for standard deviations; the model's own by default. Coefficients are
+            profiled by maximum likelihood, as REML's criterion is no likelihood of theirs;
+            ``reml=False`` does so for all, as lme4 does.
+
+        Returns
+        -------
+        Profile
+            Prints how far the profiles go; ``confint()``, ``plot()``, ``to_frame()``.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If the fit is iterative, or an argument is out of range.
+        UnknownColumnError
+            If the model has no such parameter.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the profiles meet a criterion below the fit's, or end early.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> dyestuff = mm.datasets.load("dyestuff")
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", dyestuff, reml=False)
+        >>> print(fm1.profile().confint())
+        95 % confidence intervals (profile likelihood):
+                     Estimate  2.5 % 97.5 %
+        sd[Batch]      37.260 12.197 84.063
+        sd[Residual]   49.510 38.230 67.658
+        (Intercept)    1527.5 1486.5 1568.5
+        """
+        from mixedmodels.inference.profile import profile
+
+        return profile(self, which, level=level, reml=reml)
+
+    def confint(
+        self,
+        parameters: str | Sequence[str] | None = None,
+        *,
+        level: float = 0.95,
+        method: Literal["profile", "wald", "bootstrap"] = "profile",
+        scale: Literal["sd", "log", "variance"] = "sd",
+        reml: bool | None = None,
+        n: int = 1000,
+        seed: int | None = None,
+    ) -> ConfidenceIntervals:
+        """Compute confidence intervals of the parameters.
+
+        Parameters
+        ----------
+        parameters : str or list of str, optional
+            As in `profile`; all by default.
+        level : float, default 0.95
+            The confidence level.
+        method : {"profile", "wald", "bootstrap"}
+            Where the profiled criterion has risen by the square of the normal quantile; estimates
+            plus or minus that many standard errors, of log σ for variance components; or
+            percentiles of a parametric bootstrap.
+        scale : {"sd", "log", "variance"}
+            What is said of the variance components: σ, log σ or σ².
+        reml : bool, optional
+            Of profiles, as in `profile`.
+        n, seed : int, optional
+            Of the bootstrap.
+
+        Returns
+        -------
+        ConfidenceIntervals
+            Prints as a table; ``to_frame()``.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If an argument is out of range, or the fit is iterative and to be profiled.
+        UnknownColumnError
+            If the model has no such parameter.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> print(fm1.confint(["Batch", "Residual"], scale="log"))
+        95 % confidence intervals (profile likelihood):
+                     Estimate  2.5 % 97.5 %
+        sd[Batch]      3.7377 2.7509 4.6158
+        sd[Residual]   3.9022 3.6436 4.2145
+        variance components as log σ
+        """
+        from mixedmodels.inference.intervals import confint
+
+        return confint(
+            self,
+            parameters,
+            level=level,
+            method=method,
+            scale=scale,
+            reml=reml,
+            n=n,
+            seed=seed,
+        )
 
     # -- predictions and influence -------------------------------------------------------------
 

@@ -21,6 +21,10 @@ WHOLE: dict[str, Callable[[LinearMixedModel, Any], Drawn]] = {
     "leverage": diagnosis.leverage,
     "variances": variances.variances,
     "convergence": convergence.convergence,
+    "zeta": lambda model, ax: model.profile().plot("zeta", ax=ax),
+    "density": lambda model, ax: model.profile().plot("density", ax=ax),
+    # Pairs need one criterion for all parameters: the likelihood.
+    "pairs": lambda model, ax: model.profile(reml=False).plot("pairs", ax=ax),
     "structure": structure.structure,
     "Zt": structure.Zt,
     "Lambda": structure.Lambda,
