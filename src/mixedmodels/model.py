@@ -286,8 +286,8 @@ class LinearMixedModel(Estimates):
         >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
         >>> b = fm1.bootstrap(2000, seed=1)
         >>> b.confint().loc["sd[Residual]"].round(1)
-        lower    35.6
-        upper    63.9
+        lower    35.5
+        upper    63.0
         Name: sd[Residual], dtype: float64
         """
         from mixedmodels.inference.bootstrap import bootstrap
@@ -729,7 +729,8 @@ class LinearMixedModel(Estimates):
             What to draw. Of the residuals: ``"residuals"`` (against fitted values), ``"normal"``,
             ``"scale-location"``, ``"leverage"``, or ``"diagnosis"``, all four. Of the random
             effects: ``"caterpillar"``, ``"qqmath"`` and ``"variances"``. Of the fit:
-            ``"criterion"`` (over θ) and ``"convergence"``. Of the matrices: ``"Zt"``,
+            ``"criterion"`` (over θ) and ``"convergence"``. Of profiles, as `Profile.plot` draws
+            them: ``"zeta"``, ``"density"`` and ``"pairs"``. Of the matrices: ``"Zt"``,
             ``"Lambda"``, ``"ZtZ"``, ``"L"``, or ``"structure"``, all four.
         group : str, optional
             The grouping factor, for ``"caterpillar"``, ``"qqmath"`` and ``"criterion"``; all by
