@@ -250,6 +250,18 @@ def test_balanced_designs_have_the_degrees_of_freedom_of_the_analysis_of_varianc
         assert table["f_value"]["recipe"] == pytest.approx(between)
 
 
+@pytest.mark.parametrize(("ratio", "ddf"), [(1e3, "satterthwaite"), (1e4, "kenward-roger")])
+def test_where_variances_are_large_comparisons_are_made_within(ratio, ddf):
+    random = np.random.RandomState(0)
+    a, b = np.divmod(np.arange(30), 5)
+    data = pd.DataFrame({"a": a, "b": b, "x": random.normal(size=30)})
+    data["y"] = ratio * (random.normal(size=6)[a] + random.normal(size=5)[b])
+    data["y"] += random.normal(size=30)
+    fm = mm.lmer("y ~ x + (1 | a) + (1 | b)", data)
+    # As if both were fixed: 30 - 1 - 5 - 4 - 1.
+    assert fm.test("x", ddf=ddf).dfs == pytest.approx([19], rel=1e-2)
+
+
 def test_type_three_does_not_depend_on_the_contrasts():
     fm = fitted("crossed")
     data = fm.design.data
