@@ -8,8 +8,9 @@
 namespace mm {
 namespace {
 
-// Of zeta: where it must be met, and as a part of the way from one target to the next.
-constexpr double exactly = 1e-8, about = 0.15;
+// Of zeta: where it must be met (the tangent then takes it there, to the square of that), and as a
+// part of the way from one target to the next.
+constexpr double exactly = 1e-6, about = 0.15;
 constexpr int most_trials = 60;
 // Of a bracket, relative to where it is.
 constexpr double no_width = 1e-11;
@@ -157,7 +158,14 @@ void Profiler::follow(Line& line, int side) {
             }
             if (met) {
                 points.push_back(*found);
-                if (jumps) points.back().zeta = goal;
+                if (jumps || targets_[i].exact) {
+                    ProfilePoint& point = points.back();
+                    if (!jumps && point.slope > 0.0) point.x -= miss / point.slope;
+                    point.zeta = goal;
+                    const size_t k = gamma_.size();
+                    (line.parameter <= k ? point.sds[line.parameter]
+                                         : point.beta[line.parameter - k - 1]) = point.x;
+                }
                 break;
             }
             (side * miss < 0.0 ? inner : beyond.emplace()) = *found;

@@ -556,7 +556,7 @@ class LinearMixedModel(Estimates):
         sd[Residual]   49.510 38.230 67.658
         (Intercept)    1527.5 1486.5 1568.5
         """
-        from mixedmodels.inference.profile import profile
+        from mixedmodels.inference.profiling import profile
 
         return profile(self, which, level=level, reml=reml)
 

@@ -14,12 +14,8 @@ from mixedmodels.display.numbers import format_real, round_decimal
 from mixedmodels.display.tables import Table
 from mixedmodels.errors import ArgumentError, UnknownColumnError
 from mixedmodels.inference.parameters import parameter_values
-from mixedmodels.inference.profile import (
-    Profile,
-    chosen_parameters,
-    normal_quantile,
-    profile_to,
-)
+from mixedmodels.inference.profile import Profile, normal_quantile
+from mixedmodels.inference.profiling import chosen_parameters, profile_to
 
 if TYPE_CHECKING:
     import pandas as pd
