@@ -623,7 +623,8 @@ Fixed effects:
             Estimate Std. Error t value
 (Intercept)    5.666      0.667   8.494
 
-boundary (singular) fit: the variance of Batch is estimated as zero"""
+boundary (singular) fit: the variance of Batch is estimated as zero
+without this term every estimate is the same; it may stay if the design asks for it"""
     )
 
 
@@ -652,12 +653,13 @@ def test_notes_stand_at_the_end():
         "notes": ("one more",),
     }
     summary = ModelSummary(**values)
-    assert str(summary).split("\n")[-8:] == [
+    assert str(summary).split("\n")[-9:] == [
         "            Estimate Std. Error t value",
         "(Intercept)    5.666      0.667   8.494",
         "twice             NA         NA      NA",
         "",
         "boundary (singular) fit: the variance of Batch is estimated as zero",
+        "without this term every estimate is the same; it may stay if the design asks for it",
         "109 rows with missing values were dropped",
         "1 redundant fixed-effects column was dropped: twice",
         "one more",

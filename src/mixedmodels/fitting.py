@@ -12,6 +12,7 @@ from mixedmodels.cross_products import CrossProducts, cross_products
 from mixedmodels.design import Outline, build_design
 from mixedmodels.display.naming import caller_name
 from mixedmodels.errors import ArgumentError, ConvergenceWarning, warn
+from mixedmodels.estimation.messages import stopped_early
 from mixedmodels.estimation.newton import Optimum, minimise
 from mixedmodels.estimation.plan import Plan, format_seconds, make_plan
 from mixedmodels.estimation.progress import Progress
@@ -193,11 +194,7 @@ def optimise(
     report = progress if progress.wanted else None
     optimum = minimise(sums, chosen, options.reml, start, report, near)
     if not optimum.converged:
-        warn(
-            f"the optimiser stopped early ({optimum.core.ending}): the {_criterion(options)} could "
-            f"still fall by {optimum.core.decrement / 2:.1e}; see the model's iterations",
-            ConvergenceWarning,
-        )
+        warn(stopped_early(optimum, sums.labels, _criterion(options)), ConvergenceWarning)
     return optimum
 
 

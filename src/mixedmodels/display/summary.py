@@ -158,6 +158,14 @@ class ModelSummary(Printed):
             for c in self.components
             if c.variance == 0
         ]
+        if boundary:
+            these, they, it = (
+                ("this term", "it", "it") if len(boundary) == 1 else ("these terms", "they", "them")
+            )
+            boundary.append(
+                f"without {these} every estimate is the same; "
+                f"{they} may stay if the design asks for {it}"
+            )
         redundant = [c.name for c in self.coefficients if math.isnan(c.estimate)]
         return (
             *boundary,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixedmodels.display.summary import Coefficient, ModelSummary
+from mixedmodels.estimation.messages import confounded
 from mixedmodels.inference.degrees_of_freedom import reference_distribution
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _untested(model: LinearMixedModel) -> list[Coefficient]:
 
 
 def _fit_notes(model: LinearMixedModel) -> tuple[str, ...]:
-    notes: tuple[str, ...] = ()
+    notes = confounded(model.optimum, model.cross_products.labels)
     if not model.converged:
         notes += (f"not converged: {model.optimum.core.ending}",)
     if model.optimum.probes:
