@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import mixedmodels as mm
-from mixedmodels import _core, files
+from mixedmodels import _core, files, row_sums
 from mixedmodels.row_sums import first_basis
 
 CASES = {
@@ -283,6 +283,16 @@ def test_a_basis_that_is_far_off_is_found_out_and_made_better(load):
     assert sums.finish()[0].dropped == [3]
     # A redundant column that has been given a share of the response has to give it back.
     assert not summed(design, few, b + np.eye(p)[3]).sound()
+
+
+def test_sums_without_their_digits_are_not_passed_over_in_silence(tmp_path, monkeypatch, load):
+    frame = load("classroom")
+    frame.to_parquet(tmp_path / "classroom.parquet")
+    far_off = (np.asfortranarray(np.eye(2)), np.full(2, 1e5))
+    monkeypatch.setattr(row_sums, "first_basis", lambda *_: far_off)
+    monkeypatch.setattr(row_sums, "_MOST_READINGS", 1)
+    with pytest.warns(mm.PrecisionWarning, match="centre and rescale"):
+        mm.lmer("mathgain ~ mathkind + (1 | classid)", tmp_path / "classroom.parquet")
 
 
 def test_large_means_cost_no_digits(tmp_path, monkeypatch):

@@ -95,6 +95,10 @@ class ConvergenceWarning(MixedModelsWarning):
     """The optimiser stopped before it reached its tolerance."""
 
 
+class PrecisionWarning(MixedModelsWarning):
+    """Numbers have fewer digits than they should."""
+
+
 class InterruptedWarning(MixedModelsWarning):
     """Work was interrupted, and what it has so far is returned."""
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mixedmodels import _core
 from mixedmodels.design import Design, Outline, constant_response
+from mixedmodels.errors import PrecisionWarning, warn
 from mixedmodels.grouping import same_division
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,11 @@ def row_sums(
         If the response is constant.
     GroupingError
         If two grouping factors divide the rows in the same way.
+
+    Warns
+    -----
+    PrecisionWarning
+        If no basis was found on which the sums keep their digits.
     """
     R0, b0 = first_basis(design.few(), design.n)
     levels = [g.nlevels for g in design.groupings]
@@ -61,6 +67,13 @@ def row_sums(
         if sums.sound():
             break
         R0, b0 = sums.better_R0, sums.better_b0
+    else:
+        warn(
+            f"the sums over the file have lost digits, even after {_MOST_READINGS} readings: "
+            "columns of the fixed effects are nearly redundant, or far from zero; centre and "
+            "rescale them, or fit a frame in memory",
+            PrecisionWarning,
+        )
     squares = sums.squares
     structure, products = sums.finish()
     _refuse_same_divisions(design, structure)
