@@ -463,6 +463,9 @@ def test_forms_of_a_hypothesis_agree():
         assert fm.test(other, rhs=0.5) == want
     frame = pd.DataFrame(L, columns=fm.design.names)
     assert fm.test(frame, rhs=[0.5]) == want
+    assert fm.test(frame.iloc[0, ::-1][["treatmentB", "treatmentC"]], rhs=0.5) == want
+    names = np.array(["treatmentB", "treatmentC"])
+    assert fm.test(names) == fm.test(pd.Index(names)) == fm.test(list(names))
 
 
 def test_what_was_dropped_cannot_be_tested():

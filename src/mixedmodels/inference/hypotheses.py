@@ -174,6 +174,11 @@ def rows_of(hypothesis: Any, rhs: Any, names: Sequence[str]) -> list[Row]:
     ArgumentError, ArgumentTypeError
         If it cannot be understood.
     """
+    if getattr(hypothesis, "ndim", 0) == 1:  # a Series by its names, an array or Index of texts
+        if hasattr(hypothesis, "to_dict"):
+            hypothesis = hypothesis.to_dict()
+        elif all(isinstance(one, str) for one in hypothesis):
+            hypothesis = list(hypothesis)
     if isinstance(hypothesis, str | Mapping):
         given: list[Any] = [hypothesis]
     elif isinstance(hypothesis, list | tuple) and any(
