@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Sums = tuple[_core.Structure, _core.CrossProducts]
 
-# Rows printed, those of the largest Cook's distance; fixed effects printed; evaluations of a fit that
-# starts nearby.
+# Rows printed, those of the largest Cook's distance; fixed effects printed; evaluations of a fit
+# that starts nearby.
 PRINTED, MOST_COLUMNS = 20, 5
 EVALUATIONS = 6
 MOST_SECONDS = 600.0
@@ -164,8 +164,8 @@ def influence(
     seconds = model.plan.core.seconds * len(row_sets) * (EVALUATIONS if update_theta else 1)
     if seconds > MOST_SECONDS:
         raise FitTooLargeError(
-            f"leaving out {len(row_sets):,} levels one by one would take about "
-            f"{format_seconds(seconds)}; choose some with levels=[…]"
+            f"leaving out {len(row_sets):,} levels one by one would take "
+            f"{format_seconds(seconds)} or so; choose some with levels=[…]"
             + (", or pass update_theta=False" if update_theta else "")
         )
     downdate = _Downdate(model)
@@ -224,12 +224,12 @@ def _deleted(
                 "for single rows"
             )
         (group,) = factors
-    if group in factors:
+    if isinstance(group, str) and group in factors:
         labels, codes = factors[group].levels, factors[group].codes
         order = np.argsort(codes, kind="stable").astype(np.int64)
         stops = np.cumsum(np.bincount(codes, minlength=len(labels)))
         row_sets = np.split(order, stops[:-1])
-    elif group == "obs":
+    elif isinstance(group, str) and group == "obs":
         labels = design.index
         row_sets = list(np.arange(design.n, dtype=np.int64)[:, None])
     else:
@@ -276,13 +276,12 @@ class _Downdate:
         plan = self.model.plan.core
         if sums is None:  # a difference would lose digits
             sums = self._sums_again(rows)
+            if sums[0].dropped:
+                names, kept = self.model.design.names, self.sums.structure.kept
+                lost = ", ".join(names[kept[j]] for j in sums[0].dropped)
+                return f"the fixed effects are not all estimable: {lost}"
             plan = sums[0].plan("auto", available_memory())
         structure, products = sums
-        if structure.dropped:
-            names = self.model.design.names
-            kept = self.sums.structure.kept
-            lost = ", ".join(names[kept[j]] for j in structure.dropped)
-            return f"the fixed effects are not all estimable: {lost}"
         if not products.yty > 1e-28 * products.yty_total:
             return "the fixed effects fit the response perfectly"
         if update_theta:

@@ -60,6 +60,8 @@ def predict(
         )
     if isinstance(level, bool) or not isinstance(level, float) or not 0.0 < level < 1.0:
         raise ArgumentError(f"level must be a probability between 0 and 1, not {level!r}")
+    if not isinstance(se, bool | np.bool_):
+        raise ArgumentTypeError(f"se must be True or False, not {se!r}")
     wanted = _wanted(model, random)
     plain = interval is None and not se
     if newdata is None and plain and len(set(wanted)) == 1:  # also piece by piece from a file
