@@ -333,7 +333,7 @@ def test_leverages_with_weights_three_terms_and_a_redundant_column(load):
 KINDS = (
     *("diagnosis", "residuals", "normal", "scale-location", "leverage", "variances"),
     *("convergence", "structure", "Zt", "Lambda", "ZtZ", "L", "caterpillar", "qqmath"),
-    "criterion",
+    *("criterion", "cooks"),
 )
 
 
@@ -395,7 +395,8 @@ def test_iterative_fits_say_what_they_have_not_got(load):
 
 
 def test_leverages_beyond_reach_are_refused(fit, monkeypatch):
-    monkeypatch.setattr("mixedmodels.inference.leverage.MOST_LEVELS", 5)
+    monkeypatch.setattr("mixedmodels.inference.henderson.MOST_LEVELS", 5)
+    monkeypatch.setattr("mixedmodels.inference.henderson.MOST_FLOPS", 0.0)
     with pytest.raises(mm.FitTooLargeError, match="6 levels beside those of plate"):
         fit(*FM2).plot("leverage")
     assert "take too long" in fit(*FM2).plot()[-1].texts[0].get_text().replace("\n", " ")

@@ -175,7 +175,7 @@ def test_levels_of_combined_factors():
 @pytest.mark.parametrize("levels", ["zero", None, True])
 def test_another_wish_for_new_levels(fm, levels):
     for new in (None, DATA):
-        with pytest.raises(mm.ArgumentError, match="levels must be 'error' or 'population'"):
+        with pytest.raises(mm.ArgumentError, match="levels must be 'error', 'population' or"):
             fm.predict(new, levels=levels)
 
 

@@ -255,7 +255,7 @@ void Structure::complete() {
         double trace = 0.0;
         for (size_t j = 0; j < ZtX.cols; ++j)
             for (size_t l = N.offset[t]; l < N.offset[t + 1]; ++l)
-                trace += ZtX(l, j) * ZtX(l, j) / N.count[l];
+                if (N.count[l] > 0.0) trace += ZtX(l, j) * ZtX(l, j) / N.count[l];
         fitted.push_back(trace);
     }
 }

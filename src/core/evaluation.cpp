@@ -58,7 +58,8 @@ double Evaluation::objective(const double* gamma) {
     // however large gamma is.
     std::vector<double> G(m * m, 0.0);
     std::vector<double> between(q0_);
-    for (size_t l = 0; l < q0_; ++l) between[l] = 1.0 / (N_.count[l] * d_[l]);
+    for (size_t l = 0; l < q0_; ++l)  // a level may have lost its rows
+        between[l] = N_.count[l] > 0.0 ? 1.0 / (N_.count[l] * d_[l]) : 0.0;
     const auto sums = [&](size_t i) {
         return i < rank_ ? structure_.ZtX.col(i) : data_.Zty.data();
     };

@@ -18,6 +18,7 @@
 #include <tuple>
 
 #include "cross_products.hpp"
+#include "downdate.hpp"
 #include "equations.hpp"
 #include "evaluation.hpp"
 #include "fit.hpp"
@@ -42,6 +43,7 @@ constexpr double dear_tolerance = 1e-10;
 constexpr double refit_tolerance = 1e-6;
 
 using Codes = nb::ndarray<const Code, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Rows = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Vector = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using FortranMatrix = nb::ndarray<const double, nb::ndim<2>, nb::f_contig, nb::device::cpu>;
 
@@ -106,6 +108,26 @@ CrossProducts make_cross_products(const PyStructure& s, Vector y) {
     nb::gil_scoped_release release;
     const Watch watch(end_if_interrupted);
     return CrossProducts(s.structure, y.data());
+}
+
+// The sums without some rows; None where a subtraction would lose too many digits.
+nb::object without_rows(const CrossProducts& data, Rows rows, Vector residual, Rows sizes) {
+    const Structure& s = *data.structure;
+    if (s.codes.empty()) throw std::invalid_argument("the rows were not kept");
+    if (residual.shape(0) != s.n || sizes.shape(0) != s.N.q())
+        throw std::invalid_argument("one residual a row and one size a level are needed");
+    const std::span<const std::int64_t> removed(rows.data(), rows.shape(0));
+    for (const std::int64_t i : removed)
+        if (i < 0 || static_cast<size_t>(i) >= s.n)
+            throw std::invalid_argument("there are not so many rows");
+    std::optional<CrossProducts> products;
+    {
+        nb::gil_scoped_release release;
+        products = without(data, removed, residual.data(), {sizes.data(), sizes.shape(0)});
+    }
+    if (!products) return nb::none();
+    PyStructure structure(products->structure);
+    return nb::make_tuple(std::move(structure), std::move(*products));
 }
 
 RowSums make_row_sums(std::vector<size_t> levels, FortranMatrix R0, Vector b0) {
@@ -600,6 +622,8 @@ NB_MODULE(_core, m) {
           nb::arg("gamma"), nb::arg("levels"));
     m.def("estimate_inverse_diagonal", &estimate_inverse_diagonal, nb::arg("data"),
           nb::arg("gamma"), nb::arg("probes"), nb::arg("seed"));
+    m.def("without_rows", &without_rows, nb::arg("data"), nb::arg("rows"), nb::arg("residual"),
+          nb::arg("sizes"));
     m.def("restore_sums", &restore_sums, nb::arg("state"));
     m.def("factor", &factor, nb::arg("data"), nb::arg("plan"), nb::arg("gamma"));
 }

@@ -227,3 +227,9 @@ def estimate_inverse_diagonal(
     data: CrossProducts, gamma: _Numbers, probes: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def restore_sums(state: bytes) -> tuple[Structure, CrossProducts]: ...
+def without_rows(
+    data: CrossProducts,
+    rows: NDArray[np.int64],
+    residual: NDArray[np.float64],
+    sizes: NDArray[np.int64],
+) -> tuple[Structure, CrossProducts] | None: ...

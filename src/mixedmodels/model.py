@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mixedmodels.inference.deletions import DeletionTable
     from mixedmodels.inference.derivatives import Derivatives
     from mixedmodels.inference.hypotheses import HypothesisTest
+    from mixedmodels.inference.influence import Influence
     from mixedmodels.inference.intervals import ConfidenceIntervals
     from mixedmodels.inference.profile import Profile
     from mixedmodels.inference.refits import Refits
@@ -628,40 +629,91 @@ class LinearMixedModel(Estimates):
 
     # -- predictions and influence -------------------------------------------------------------
 
+    @overload
     def predict(
         self,
         newdata: Any = None,
         *,
-        random: bool = True,
-        levels: Literal["error", "population"] = "error",
-    ) -> pd.Series:
-        """Predict the response.
+        random: bool | Sequence[str] = True,
+        levels: Literal["error", "population", "missing"] = "error",
+        interval: None = None,
+        level: float = 0.95,
+        se: Literal[False] = False,
+    ) -> pd.Series: ...
+
+    @overload
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        random: bool | Sequence[str] = True,
+        levels: Literal["error", "population", "missing"] = "error",
+        interval: Literal["confidence", "prediction"] | None = None,
+        level: float = 0.95,
+        se: bool = False,
+    ) -> pd.Series | pd.DataFrame: ...
+
+    def predict(
+        self,
+        newdata: Any = None,
+        *,
+        random: bool | Sequence[str] = True,
+        levels: Literal["error", "population", "missing"] = "error",
+        interval: Literal["confidence", "prediction"] | None = None,
+        level: float = 0.95,
+        se: bool = False,
+    ) -> pd.Series | pd.DataFrame:
+        """Predict the response, with standard errors and intervals if asked for.
 
         Parameters
         ----------
         newdata : data frame, optional
             Rows to predict for; the rows of the fit by default.
-        random : bool, default True
-            Add the random effects of each row's levels; otherwise predict for the population.
-        levels : {"error", "population"}, default "error"
-            What to do with levels that the model has not seen: raise an error, or take their
-            random effect as zero.
+        random : bool or list of str, default True
+            Add the random effects of each row's levels; otherwise predict for the population. A
+            list names the grouping factors whose random effects to add.
+        levels : {"error", "population", "missing"}, default "error"
+            What to do with levels that the model has not seen: raise an error; take their random
+            effect as zero, with its whole variance as the uncertainty; or leave the row's
+            prediction missing (NaN).
+        interval : {"confidence", "prediction"}, optional
+            ``"confidence"``: of the mean response, of the levels of each row that are predicted
+            for. ``"prediction"``: of a new observation; factors that `random` leaves out are new
+            levels then, and a row has the weight 1 unless the model's weights are a column that
+            `newdata` has too.
+        level : float, default 0.95
+            Coverage of the interval.
+        se : bool, default False
+            Whether to return standard errors.
 
         Returns
         -------
         Series (n,)
-            By row.
+            By row; or, with `interval` or `se`,
+        DataFrame (n, …)
+            Columns ``prediction``, ``se``, and with an interval ``lower`` and ``upper``. ``se`` is
+            the standard deviation of the error of what is predicted: of the mean, or of a new
+            observation with ``interval="prediction"``.
 
         Raises
         ------
         UnknownLevelError
             If a level is new and `levels` is ``"error"``.
         UnknownColumnError
-            If a column is not there.
+            If a column is not there, or `random` names what is no grouping factor.
         DataError
             If a value is missing.
-        ArgumentError
-            If the model was fitted with an offset that is not a column.
+        ArgumentError, ArgumentTypeError
+            If an argument is not what it may be, or the model was fitted with an offset that is
+            not a column.
+        FitTooLargeError
+            If standard errors would take too long.
+
+        Notes
+        -----
+        The error is that of x'β̂ + z'b̂ about x'β + z'b, from the joint inverse of the mixed-model
+        equations (Henderson 1975, *Biometrics* 31:423). Intervals are by normal quantiles. The
+        variances are taken as known: with few levels the intervals are too short.
 
         Examples
         --------
@@ -671,10 +723,133 @@ class LinearMixedModel(Estimates):
         0    1509.89
         1    1527.50
         Name: prediction, dtype: float64
+        >>> new = {"Batch": ["A", "Z"]}
+        >>> fm1.predict(new, levels="population", interval="confidence").round(1)
+           prediction    se   lower   upper
+        0      1509.9  20.0  1470.6  1549.2
+        1      1527.5  46.3  1436.8  1618.2
         """
         from mixedmodels.inference.prediction import predict
 
-        return predict(self, newdata, random=random, levels=levels)
+        return predict(
+            self, newdata, random=random, levels=levels, interval=interval, level=level, se=se
+        )
+
+    def leverage(self) -> pd.Series:
+        """Leverage of each row: the derivative of its fitted value by its response.
+
+        Returns
+        -------
+        Series (n,)
+            By row used; `hatvalues` in R. Their sum is the effective number of parameters.
+
+        Raises
+        ------
+        FitTooLargeError
+            If it would take too long.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> round(float(fm1.leverage().sum()), 3)
+        4.913
+        """
+        import pandas as pd
+
+        from mixedmodels.inference.leverage import leverages
+
+        return pd.Series(leverages(self), index=self.design.index, name="leverage")
+
+    def cooks_distance(self) -> pd.Series:
+        """Cook's distance of each row, from its residual and leverage.
+
+        (r/(1 − h))² h/(pσ̂²) with r the residual times the root of the weight, as lme4's
+        ``cooks.distance`` has it. It is (‖Δŷ‖² + ‖Δu‖²)/(pσ̂²), how far the fitted values and the
+        spherical random effects move if the row is left out at the estimated θ. `influence` has the
+        distance of the fixed effects alone, for levels and for rows.
+
+        Returns
+        -------
+        Series (n,)
+            By row used; missing where the leverage is 1, the row being fitted whatever it is.
+
+        Raises
+        ------
+        ArgumentError
+            If the model has no fixed effects.
+        FitTooLargeError
+            If it would take too long.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> fm1.cooks_distance().nlargest(2).round(3)
+        17    0.784
+        4     0.470
+        Name: cooks_distance, dtype: float64
+        """
+        import pandas as pd
+
+        from mixedmodels.inference.leverage import cooks_distances
+
+        return pd.Series(cooks_distances(self), index=self.design.index, name="cooks_distance")
+
+    def influence(
+        self, group: str | None = None, *, levels: Any = None, update_theta: bool = True
+    ) -> Influence:
+        """Estimate the model without each level of a factor, one at a time.
+
+        The rows of a level are subtracted from the cross-products, and a few Newton steps lead
+        from the optimum of all rows to that of the others: nothing is read or fitted anew.
+
+        Parameters
+        ----------
+        group : str, optional
+            The grouping factor, or ``"obs"`` to leave out single rows. Need not be given if the
+            model has one factor.
+        levels : label or list of labels, optional
+            Some of its levels; all by default.
+        update_theta : bool, default True
+            Whether to estimate the variances again; otherwise θ is held, and only β and σ are:
+            that takes less time.
+
+        Returns
+        -------
+        Influence
+            Prints the levels by decreasing Cook's distance; ``to_frame()`` has all numbers.
+
+        Raises
+        ------
+        ArgumentError, ArgumentTypeError
+            If an argument is not what it may be, the model has no fixed effects, or the fit is
+            iterative, without a factor.
+        UnknownColumnError, UnknownLevelError
+            If the model has no such factor, or the factor no such level.
+        FitTooLargeError
+            If it would take more than ten minutes.
+
+        Notes
+        -----
+        Cook's distance is (β₋ − β̂)'V̂⁻¹(β₋ − β̂)/p (Cook 1977, *Technometrics* 19:15), with V̂ the
+        covariance of β̂ in the fit to all rows (Christensen, Pearson & Johnson 1992,
+        *Technometrics* 34:38). lme4's multiplies it by (m − p)/m for m levels.
+
+        Examples
+        --------
+        >>> import mixedmodels as mm
+        >>> fm1 = mm.lmer("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff"))
+        >>> print(fm1.influence("Batch", levels=["E", "F"]))
+        Influence of leaving out each level of Batch; standard deviations estimated again
+        Below the names of fixed effects: their change, in standard errors
+          Rows Cook's D CovRatio (Intercept) sd Batch sd Residual
+        E    5   0.5596   0.6606      -0.920    27.44       49.41
+        F    5   0.3520   0.9720       0.602    35.72       52.43
+        """
+        from mixedmodels.inference.influence import influence
+
+        return influence(self, group, levels, update_theta)
 
     # -- frames ------------------------------------------------------------------------------
 
@@ -730,11 +905,12 @@ class LinearMixedModel(Estimates):
             ``"scale-location"``, ``"leverage"``, or ``"diagnosis"``, all four. Of the random
             effects: ``"caterpillar"``, ``"qqmath"`` and ``"variances"``. Of the fit:
             ``"criterion"`` (over θ) and ``"convergence"``. Of profiles, as `Profile.plot` draws
-            them: ``"zeta"``, ``"density"`` and ``"pairs"``. Of the matrices: ``"Zt"``,
+            them: ``"zeta"``, ``"density"`` and ``"pairs"``. Of Cook's distances: ``"cooks"`` (of
+            rows) and ``"influence"`` (of leaving out levels). Of the matrices: ``"Zt"``,
             ``"Lambda"``, ``"ZtZ"``, ``"L"``, or ``"structure"``, all four.
         group : str, optional
-            The grouping factor, for ``"caterpillar"``, ``"qqmath"`` and ``"criterion"``; all by
-            default.
+            The grouping factor, for ``"caterpillar"``, ``"qqmath"`` and ``"criterion"``, all by
+            default; and for ``"influence"``.
         ax : Axes, or one for each panel, optional
             Where to draw. By default on a new figure, unknown to pyplot: ``ax.figure``.
 

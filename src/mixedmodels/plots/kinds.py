@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixedmodels.columns import nearest
 from mixedmodels.errors import ArgumentError
-from mixedmodels.plots import convergence, criterion, diagnosis, structure, variances
+from mixedmodels.plots import convergence, criterion, diagnosis, influence, structure, variances
 
 if TYPE_CHECKING:
     from mixedmodels.model import LinearMixedModel
@@ -19,6 +19,7 @@ WHOLE: dict[str, Callable[[LinearMixedModel, Any], Drawn]] = {
     "normal": diagnosis.normal,
     "scale-location": diagnosis.scale_location,
     "leverage": diagnosis.leverage,
+    "cooks": influence.cooks,
     "variances": variances.variances,
     "convergence": convergence.convergence,
     "zeta": lambda model, ax: model.profile().plot("zeta", ax=ax),
@@ -35,6 +36,7 @@ BY_GROUP: dict[str, Callable[[LinearMixedModel, str | None, Any], Drawn]] = {
     "caterpillar": lambda model, group, ax: model.ranef().caterpillar(group, ax=ax),
     "qqmath": lambda model, group, ax: model.ranef().qqmath(group, ax=ax),
     "criterion": criterion.criterion,
+    "influence": influence.influence,
 }
 
 
