@@ -270,6 +270,21 @@ def test_bootstrap(fits):
     assert_allclose(np.exp(_ends(logs["Residual"])), theirs.loc["sd[Residual]"])
 
 
+@pytest.mark.slow
+def test_coverage(fit):
+    """Six batches only: REML's interval of σ keeps its level, the deviance's is too short."""
+    fm = fit("dyestuff", "Yield ~ 1 + (1 | Batch)", "REML")
+    truth = fm.sigma * fm.theta[0]
+    held = {True: 0, False: 0}
+    for y in fm.simulate(1500, seed=7).T:
+        again = fm.refit(y)
+        for reml in held:
+            lower, upper = _ends(again.confint("Batch", reml=reml)["Batch"])
+            held[reml] += lower <= truth <= upper
+    assert 0.935 < held[True] / 1500 < 0.96
+    assert 0.89 < held[False] / 1500 < 0.925
+
+
 def test_lower_minimum_is_told(fits):
     fm = fits["penicillin"]
     sums = fm.cross_products.response
