@@ -10,6 +10,7 @@ from scipy import stats
 
 import mixedmodels as mm
 import oracle
+from mixedmodels.inference import boundary
 from mixedmodels.inference.boundary import bootstrap_statistics, mixture_tail, mixture_weights
 from mixedmodels.inference.null_distribution import (
     Spectrum,
@@ -221,6 +222,18 @@ def test_test_of_a_term_is_the_comparison_of_models(pastes):
     other = large.test_variance("batch", n=500, seed=3)
     assert other.p_value == frame.p_boundary["large"] != test.p_value
     assert_allclose(other.null.mc_error, np.sqrt(other.p_value * (1 - other.p_value) / 500))
+
+
+def test_a_bootstrap_not_asked_for_is_short(pastes, monkeypatch):
+    monkeypatch.setattr(boundary, "_PATIENCE_SECONDS", 0.15)
+    null = pastes[1].test_variance("batch").null
+    assert (null.method, null.n % 1000) == ("bootstrap", 0)
+    assert 1000 <= null.n < 10_000
+    monkeypatch.setattr(boundary, "_PATIENCE_SECONDS", 0.01)
+    null = pastes[1].test_variance("batch").null
+    assert null.method == "mixture"
+    assert "there are 10, and method='bootstrap' is nearer the truth" in null.reason
+    assert pastes[1].test_variance("batch", method="bootstrap", n=300).null.n == 300
 
 
 def test_many_levels_use_the_mixture():
