@@ -10,6 +10,7 @@ from scipy import stats
 
 import mixedmodels as mm
 import oracle
+from mixedmodels.inference import boundary
 from mixedmodels.inference.boundary import bootstrap_statistics, mixture_tail, mixture_weights
 from mixedmodels.inference.null_distribution import (
     Spectrum,
@@ -223,6 +224,18 @@ def test_test_of_a_term_is_the_comparison_of_models(pastes):
     assert_allclose(other.null.mc_error, np.sqrt(other.p_value * (1 - other.p_value) / 500))
 
 
+def test_a_bootstrap_not_asked_for_is_short(pastes, monkeypatch):
+    monkeypatch.setattr(boundary, "_PATIENCE_SECONDS", 0.15)
+    null = pastes[1].test_variance("batch").null
+    assert (null.method, null.n % 1000) == ("bootstrap", 0)
+    assert 1000 <= null.n < 10_000
+    monkeypatch.setattr(boundary, "_PATIENCE_SECONDS", 0.01)
+    null = pastes[1].test_variance("batch").null
+    assert null.method == "mixture"
+    assert "there are 10, and method='bootstrap' is nearer the truth" in null.reason
+    assert pastes[1].test_variance("batch", method="bootstrap", n=300).null.n == 300
+
+
 def test_many_levels_use_the_mixture():
     data = mm.datasets.load("classroom")
     fixed = "mathgain ~ mathkind + minority + ses"
@@ -333,4 +346,5 @@ def test_p_values_are_uniform_under_the_hypothesis(sizes, reml):
     assert stats.kstest(below, "uniform").pvalue > 0.001
     for level in (0.01, 0.05, 0.1):
         assert abs(np.mean(p <= level) - level) < 4 * np.sqrt(level * (1 - level) / len(p))
+    for level in (0.05, 0.1):  # at 0.01 so few are counted that chance decides
         assert np.mean(chisq <= level) < 0.7 * level

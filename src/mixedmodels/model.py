@@ -470,8 +470,9 @@ class LinearMixedModel(Estimates):
             model, in samples of any size; ``"mixture"``, a mixture of χ² distributions, the limit
             for many levels; ``"bootstrap"``, refits to responses drawn from the model without
             the term; ``"chisq"``, the plain χ² distribution. ``"auto"`` is exact where it can
-            be; beside other terms a bootstrap where levels are few and it takes no more than
-            about two seconds, a mixture elsewhere. What was chosen, and why, is printed.
+            be; beside other terms a bootstrap where levels are few, with fewer draws where `n`
+            would take more than a few seconds; a mixture elsewhere. What was chosen, and why, is
+            printed.
         n : int, default 10_000
             Number of simulations, where there are any.
         seed : int, optional

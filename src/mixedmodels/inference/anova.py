@@ -248,9 +248,9 @@ def anova(
         How to find the distribution of the statistic where models differ by variances:
         ``"mixture"``, a mixture of χ² distributions, the limit for many levels;
         ``"bootstrap"``, refits of both models to responses drawn from the smaller; ``"chisq"``,
-        not at all. ``"auto"`` bootstraps where levels are few and it takes no more than about
-        two seconds, and says so. (``"exact"`` is for `LinearMixedModel.test_variance`: a model
-        with one term against one without any.)
+        not at all. ``"auto"`` bootstraps where levels are few, with fewer draws where `n` would
+        take more than a few seconds, and says so. (``"exact"`` is for
+        `LinearMixedModel.test_variance`: a model with one term against one without any.)
     n : int, default 10_000
         Number of responses of a bootstrap.
     seed : int, optional

@@ -34,8 +34,12 @@ DEFAULT_SEED = 1
 
 # With so many levels, the theory in the limit is near: a zero in about half of all data sets.
 _MANY_LEVELS = 100
-# What a bootstrap may take without being asked for, by the plans' estimates.
-_PATIENCE_SECONDS = 2.0
+# What a bootstrap may take without being asked for, roughly; for fewer draws there is none.
+_PATIENCE_SECONDS, _FEWEST_UNASKED = 3.0, 1000
+# Measured seconds to draw a number and to sum it, and of the least refit.
+_NUMBER_SECONDS, _FIT_SECONDS = 6e-8, 3e-5
+# Evaluations of a refit, those from other starts included.
+_EVALUATIONS = 30
 # Fewer simulations say nothing of a p-value.
 FEWEST = 100
 # Of the criterion: differences below it are rounding.
@@ -186,15 +190,9 @@ def beside_others(
     few = levels < _MANY_LEVELS
     if method == "auto":
         regular = len(tested) == 1 and not small.singular
-        affordable = (
-            n * (small.plan.seconds + large.plan.seconds) <= _PATIENCE_SECONDS
-            and small.plan.has_factor
-            and large.plan.has_factor
-        )
-        wanted = few or not regular
-        method = "bootstrap" if wanted and affordable else "mixture"
-        if not (affordable or regular):
-            method = "mixture" if len(tested) <= 3 else "bootstrap"
+        draws = _affordable_draws(small, large, n)
+        method = "bootstrap" if draws and (few or not regular) else "mixture"
+        n = draws or n
     if method == "bootstrap":
         statistics = bootstrap_statistics(small, large, n, seed)
         why = f"{levels} levels: too few for the limit" if few else "asked for"
@@ -291,6 +289,15 @@ def _covariance(large: Any, tested: Sequence[int]) -> Floats:
 
 
 # -- bootstrap -------------------------------------------------------------------------------
+
+
+def _affordable_draws(small: Any, large: Any, n: int) -> int:
+    """Return how many draws are made without being asked for: n, or fewer, or none."""
+    if not (small.plan.has_factor and large.plan.has_factor):
+        return 0
+    fits = sum(max(_FIT_SECONDS, _EVALUATIONS * m.plan.core.seconds) for m in (small, large))
+    most = int(_PATIENCE_SECONDS / (fits + _NUMBER_SECONDS * large.nobs)) // 1000 * 1000
+    return n if n <= most else most if most >= _FEWEST_UNASKED else 0
 
 
 def bootstrap_statistics(small: Any, large: Any, n: int, seed: int) -> Floats:
