@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 import mixedmodels as mm
+from mixedmodels import _core
 from mixedmodels.inference import bootstrap as bootstrap_module
 from mixedmodels.inference.refits import Refitter
 
@@ -332,3 +333,21 @@ def test_same_digits_on_any_number_of_threads():
         for threads in ("1", "2", "3")
     }
     assert len(digits) == 1
+
+
+def test_expected_information_is_that_of_dense_matrices(heavy):
+    """tr(P K_s P K_t) - tr(P K_s) tr(P K_t) / nu, in units of the criterion."""
+
+    gamma = heavy.theta**2
+    found = _core.expected_information(
+        heavy.cross_products.response, heavy.plan.core, heavy.reml, gamma
+    )
+    root = np.sqrt(heavy.design.weights)[:, None]
+    Z = root * heavy.Zt.T.toarray()
+    parts = np.split(Z, np.cumsum(heavy.cross_products.levels)[:-1], axis=1)
+    V = np.eye(heavy.nobs) + sum(g * z @ z.T for g, z in zip(gamma, parts, strict=True))
+    P = np.linalg.inv(V)  # of maximum likelihood
+    K = [P @ z @ z.T for z in parts]
+    expected = [[np.trace(a @ b) - np.trace(a) * np.trace(b) / 240 for a in K] for b in K]
+    # From differences over a thousandth of gamma.
+    assert found == pytest.approx(np.array(expected), rel=1e-2)

@@ -84,13 +84,14 @@ std::vector<double> expected_information(const CrossProducts& data, const SchurP
                                          bool reml, const std::vector<double>& gamma) {
     constexpr double part = 1e-3;
     const size_t k = gamma.size();
+    const Scale unit(*data.structure);
     Evaluation evaluation(data, plan, reml);
     evaluation.objective(gamma.data());
     const std::vector<double> h = evaluation.traces();
     std::vector<double> E(k * k);
     for (size_t t = 0; t < k; ++t) {
         std::vector<double> moved = gamma;
-        moved[t] *= 1.0 + part;
+        moved[t] += part * std::max(gamma[t], unit[t]);
         evaluation.objective(moved.data());
         for (size_t s = 0; s < k; ++s)
             E[t * k + s] = (h[s] - evaluation.traces()[s]) / (moved[t] - gamma[t]) -
