@@ -65,7 +65,8 @@ sanitize: .venv-sanitize/installed
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 OMP_NUM_THREADS=2 \
 	    .venv-sanitize/bin/python -m pytest -m 'not slow' -p no:cacheprovider \
 	    tests/test_core.py tests/test_known_answers.py tests/test_boundary.py tests/test_iterative.py \
-	    tests/test_supernodal.py tests/test_files.py
+	    tests/test_supernodal.py tests/test_files.py tests/test_bootstrap.py tests/test_profile.py \
+	    tests/test_influence.py tests/test_prediction_intervals.py
 
 docs: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'

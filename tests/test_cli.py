@@ -118,6 +118,16 @@ def test_json(folder, load):
     }
 
 
+def test_p_values_if_a_method_is_named(folder, fails):
+    command = ("fit", FORMULA, "dyestuff.csv", "--ddf", "satterthwaite")
+    assert "(Intercept)  1527.50      19.38  5    78.8 6.23e-09" in run(*command)
+    (found,) = json.loads(run(*command, "--json"))["fixed_effects"]
+    # One-way and balanced: F = 78.8² has 1 and 5 degrees of freedom.
+    assert found["df"] == pytest.approx(5.0)
+    assert found["p_value"] == pytest.approx(6.23e-9, rel=1e-3)
+    assert "ddf must be one of" in fails("fit", FORMULA, "dyestuff.csv", "--ddf", "exact")
+
+
 @pytest.mark.filterwarnings("ignore::mixedmodels.RankDeficientWarning")
 def test_json_of_a_redundant_column_is_null(folder):
     text = run("fit", "Yield ~ x + z + (1 | Batch)", "redundant.csv", "--json")

@@ -32,6 +32,10 @@ def fit(
     file: Annotated[Path, typer.Argument(help="The data: a .csv, .parquet or .arrow file.")],
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood instead of REML.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print each iteration.")] = False,
+    ddf: Annotated[
+        str | None,
+        typer.Option(help="Add p-values: satterthwaite, kenward-roger or bootstrap."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     ranef: Annotated[
         Path | None, typer.Option(help="Write the random effects to this CSV file.")
@@ -45,6 +49,10 @@ def fit(
 
     _require_writable(ranef, file, "the random effects", ())
     _require_writable(report, file, "the report", (".html", ".htm"))
+    if ddf is not None:
+        from mixedmodels.inference.degrees_of_freedom import require_method
+
+        require_method(ddf)
     begun = time.perf_counter()
     model = lmer(formula, file, reml=not ml, verbose=verbose and not as_json)
     seconds = time.perf_counter() - begun
@@ -55,7 +63,7 @@ def fit(
         from mixedmodels.report.page import write_report
 
         write_report(model, report, seconds=seconds)
-    print(json.dumps(to_json(model), indent=2) if as_json else model)
+    print(json.dumps(to_json(model, ddf), indent=2) if as_json else model.summary(ddf))
 
 
 @app.command()
@@ -88,9 +96,9 @@ def _require_writable(file: Path | None, data: Path, what: str, suffixes: tuple[
     path_to_write(file, suffixes)
 
 
-def to_json(model: LinearMixedModel) -> dict[str, Any]:
+def to_json(model: LinearMixedModel, ddf: str | None = None) -> dict[str, Any]:
     """Return what is printed of a model as plain values; redundant coefficients are null."""
-    summary = model.summary()
+    summary = model.summary(ddf)
     return {
         "formula": summary.formula,
         "data": summary.data_name,
@@ -114,6 +122,7 @@ def to_json(model: LinearMixedModel) -> dict[str, Any]:
                 "estimate": number(c.estimate),
                 "std_error": number(c.standard_error),
                 "t_value": number(c.t_value),
+                **({} if ddf is None else {"df": number(c.df), "p_value": number(c.p_value)}),
             }
             for c in summary.coefficients
         ],
@@ -124,7 +133,7 @@ def to_json(model: LinearMixedModel) -> dict[str, Any]:
 
 def number(value: float) -> float | None:
     """Return a number as JSON knows it."""
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

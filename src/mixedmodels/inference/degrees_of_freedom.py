@@ -289,6 +289,15 @@ METHODS: dict[str, type[Reference]] = {
 }
 
 
+def require_method(ddf: str) -> None:
+    """Raise unless `ddf` names a method."""
+    choices = ", ".join(map(repr, [*METHODS, "bootstrap"]))
+    if not isinstance(ddf, str):
+        raise ArgumentTypeError(f"ddf must be one of {choices}, not {ddf!r}")
+    if ddf.lower() not in (*METHODS, "bootstrap"):
+        raise ArgumentError(f"ddf must be one of {choices}, not {ddf!r}")
+
+
 def reference_distribution(
     model: LinearMixedModel, ddf: Any, n: Any = 1000, seed: Any = None
 ) -> Reference:
@@ -314,16 +323,12 @@ def reference_distribution(
     FitTooLargeError
         If the method needs an inverse that would be too large.
     """
-    choices = ", ".join(map(repr, [*METHODS, "bootstrap"]))
-    if not isinstance(ddf, str):
-        raise ArgumentTypeError(f"ddf must be one of {choices}, not {ddf!r}")
+    require_method(ddf)
     if ddf.lower() == "bootstrap":
         from mixedmodels.inference.bootstrap_tests import bootstrap_reference
 
         return bootstrap_reference(model, n, seed)
-    kind = METHODS.get(ddf.lower())
-    if kind is None:
-        raise ArgumentError(f"ddf must be one of {choices}, not {ddf!r}")
+    kind = METHODS[ddf.lower()]
     trailing = sum(model.cross_products.levels[1:])
     beyond = trailing > MOST_TRAILING
     notes: tuple[str, ...] = ()
