@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mixedmodels.inference.intervals import ConfidenceIntervals
     from mixedmodels.inference.profile import Profile
     from mixedmodels.inference.term_tests import TermTable
-    from mixedmodels.inference.variance_test import VarianceTest
+    from mixedmodels.inference.zero_variance import VarianceTest
     from mixedmodels.model import LinearMixedModel
 
     Floats = NDArray[np.float64]
@@ -241,7 +241,7 @@ class Inferences(Estimates):
         >>> round(test.statistic, 4), round(test.p_value, 5), round(test.p_chisq, 5)
         (6.369, 0.0044, 0.01161)
         """
-        from mixedmodels.inference.variance_test import of_variance
+        from mixedmodels.inference.zero_variance import of_variance
 
         return of_variance(self._model, group, method, n, seed)
 

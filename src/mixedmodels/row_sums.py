@@ -15,7 +15,7 @@ from mixedmodels.grouping import same_division
 Floats = NDArray[np.float64]
 
 # Readings of the file, each with a better basis of X; the second is nearly always the last.
-_MOST_READINGS = 4
+_MOST_READINGS = 6
 _REDUNDANT = 1e-10
 
 
