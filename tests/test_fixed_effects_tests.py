@@ -424,7 +424,7 @@ def test_equations_are_read(text, weights, constant):
 @pytest.mark.parametrize(
     ("hypothesis", "words"),
     [
-        ("treatmentb", "did you mean treatmentC, treatmentB"),
+        ("treatmentb", "Did you mean 'treatmentB'"),
         ("treatmentB - q = 0", "no coefficient 'q'"),
         ("treatmentB = 1 = 2", "more than one ="),
         ("treatmentB * x", "cannot be read"),

@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from mixedmodels.columns import nearest
 from mixedmodels.display.document import Document, Paragraph, Printed
 from mixedmodels.display.numbers import format_pvalue, format_real
 from mixedmodels.display.summary import coefficient_columns
@@ -363,12 +363,11 @@ def _refuse(rest: str, text: str, names: Sequence[str]) -> None:
 def _require_known(name: Any, names: Sequence[str]) -> None:
     if name in names:
         return
-    near = get_close_matches(str(name), list(names), n=3, cutoff=0.5)
+    hint = nearest(str(name), names)
     listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
     raise ArgumentError(
-        f"the model has no coefficient {name!r}; "
-        + (f"did you mean {', '.join(near)}? " if near else "")
-        + f"It has {listed or 'none'}. Whole terms are tested by anova()"
+        f"the model has no coefficient {name!r}. {hint}{' ' * bool(hint)}"
+        f"It has {listed or 'none'}. Whole terms are tested by anova()"
     )
 
 
