@@ -1,5 +1,7 @@
 """What people who tried to break the package have found, each as a test."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -160,3 +162,60 @@ def test_standard_output_that_is_full(monkeypatch, capsys):
         cli.main()
     assert caught.value.code == 2
     assert "No space left" in capsys.readouterr().err
+
+
+# -- inference -------------------------------------------------------------------------------------
+
+
+def small(n=60):
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"h": rng.integers(0, 6, n), "x": rng.normal(size=n)})
+    return frame.assign(y=rng.normal(size=6)[frame["h"]] + rng.normal(size=n))
+
+
+def test_a_factor_called_residual_is_told_from_the_residual():
+    data = small()
+    odd = mm.lmer("y ~ x + (1 | Residual)", data.rename(columns={"h": "Residual"}))
+    plain = mm.lmer("y ~ x + (1 | h)", data)
+    names = ["sd[Residual]", "sigma", "(Intercept)", "x"]
+    assert odd.bootstrap(5, seed=1).confint().index.tolist() == names
+    assert odd.confint("sigma").to_frame().to_numpy().tolist() == (
+        plain.confint("sd[Residual]").to_frame().to_numpy().tolist()
+    )
+
+
+def test_a_column_called_as_a_standard_deviation_is_told_from_it():
+    data = small()
+    odd = mm.lmer("y ~ `sd[h]` + (1 | h)", data.rename(columns={"x": "sd[h]"}))
+    names = odd.bootstrap(5, seed=1).names
+    assert len(set(names)) == len(names) == 4
+
+
+def test_kenward_roger_says_where_its_moments_belong_to_no_distribution():
+    """Three coefficients of a polynomial, with ten rows and a variance of zero."""
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(20):
+        data = pd.DataFrame({"h": rng.integers(0, 6, 10), "x": rng.normal(size=10)})
+        data["a"], data["y"] = rng.choice(list("pqr"), 10), rng.normal(size=10)
+        try:
+            fm = mm.lmer("y ~ poly(x, 3) + a + (1 | h)", data)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                table = fm.anova(ddf="kenward-roger").to_frame()
+        except mm.DataError:  # a fit that is perfect, or so nearly that no digits are left
+            continue
+        told = any(issubclass(w.category, mm.ApproximationWarning) for w in caught)
+        assert told == bool(table.isna().any(axis=None))
+        assert not (table.select_dtypes("number") < 0).any(axis=None)
+        found += told
+    assert found
+
+
+def test_a_residual_that_is_next_to_nothing_is_told_of():
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"g": np.repeat(np.arange(8), 4), "x": rng.normal(size=32)})
+    data["y"] = 1e4 * rng.normal(size=8)[data["g"]] + rng.normal(size=32)
+    fm = mm.lmer("y ~ x + (1 | g)", data)
+    with pytest.warns(mm.ApproximationWarning, match="of g is .* times the residual's"):
+        fm.summary("satterthwaite")

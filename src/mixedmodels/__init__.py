@@ -14,6 +14,7 @@ from importlib.metadata import version as _version
 
 from mixedmodels import datasets
 from mixedmodels.errors import (
+    ApproximationWarning,
     ArgumentError,
     ArgumentTypeError,
     ComparisonError,
@@ -42,6 +43,7 @@ from mixedmodels.plots.groups import plot_groups, plot_panels
 __version__ = _version("mixedmodels")
 
 __all__ = [
+    "ApproximationWarning",
     "ArgumentError",
     "ArgumentTypeError",
     "ComparisonError",

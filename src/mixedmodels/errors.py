@@ -99,6 +99,10 @@ class PrecisionWarning(MixedModelsWarning):
     """Numbers have fewer digits than they should."""
 
 
+class ApproximationWarning(MixedModelsWarning):
+    """The approximation of a distribution does not hold for these data."""
+
+
 class InterruptedWarning(MixedModelsWarning):
     """Work was interrupted, and what it has so far is returned."""
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from mixedmodels.errors import ArgumentError, ArgumentTypeError, FitTooLargeError
+from mixedmodels.errors import (
+    ApproximationWarning,
+    ArgumentError,
+    ArgumentTypeError,
+    DataError,
+    FitTooLargeError,
+    warn,
+)
 from mixedmodels.inference.derivatives import MOST_TRAILING, Derivatives
 
 if TYPE_CHECKING:
@@ -230,7 +238,13 @@ class KenwardRoger(Reference):
         """Inverse (k + 1, k + 1) of the expected information, ½ tr(PK_sPK_t)."""
         found = self.derivatives
         assert found.projected_traces is not None
-        scale = 1.0 / np.sqrt(np.diagonal(found.projected_traces))
+        diagonal = np.diagonal(found.projected_traces)
+        if not (np.isfinite(found.projected_traces).all() and (diagonal > 0.0).all()):
+            raise DataError(
+                "the information of the variances, which Kenward-Roger needs, has lost its digits: "
+                f"{_largest(self.model)}; use ddf='normal' or 'bootstrap'"
+            )
+        scale = 1.0 / np.sqrt(diagonal)
         inverse = np.linalg.inv(scale[:, None] * found.projected_traces * scale)
         covariance: Floats = 2.0 * scale[:, None] * inverse * scale
         return covariance
@@ -277,8 +291,18 @@ class KenwardRoger(Reference):
         rho = ratio**2 * v0 / (v2 * q)
         df = 4.0 + (q + 2) / (q * rho - 1.0)
         scale = 1.0 if abs(df - 2.0) < 1e-2 else df * inverse_mean / (df - 2.0)
+        if not (df > 0.0 and scale > 0.0):
+            warn(
+                "Kenward-Roger's moments belong to no F distribution here, for so little is known "
+                "of the variances: df, F and p are missing; use ddf='satterthwaite' or 'bootstrap'",
+                ApproximationWarning,
+            )
+            return math.nan, math.nan
         return float(df), float(scale)
 
+
+# From here on second derivatives in the residual variance are small differences of large numbers.
+LARGE_RATIO = 3e3
 
 #: The methods by the names they are asked for.
 METHODS: dict[str, type[Reference]] = {
@@ -287,6 +311,13 @@ METHODS: dict[str, type[Reference]] = {
     "normal": Normal,
     "residual": Residual,
 }
+
+
+def _largest(model: LinearMixedModel) -> str:
+    """Say how much larger than the residual's the largest standard deviation is."""
+    t = int(np.argmax(model.theta))
+    label, ratio = model.cross_products.labels[t], model.theta[t]
+    return f"the standard deviation of {label} is {ratio:,.0f} times the residual's"
 
 
 def require_method(ddf: str) -> None:
@@ -342,6 +373,11 @@ def reference_distribution(
             model = model.update(reml=True)
             notes += ("refitted by REML, which Kenward-Roger's method needs",)
     if kind is KenwardRoger or kind is Satterthwaite:
+        if kind is Satterthwaite and model.theta.max() > LARGE_RATIO:
+            warn(
+                f"{_largest(model)}; degrees of freedom beside so small a residual keep few digits",
+                ApproximationWarning,
+            )
         zero = [
             g.label for g, t in zip(model.design.groupings, model.theta, strict=True) if t == 0.0
         ]

@@ -13,17 +13,24 @@ if TYPE_CHECKING:
 
 
 def sd_names(model: Estimates) -> tuple[str, ...]:
-    """Name the standard deviations: ``sd[Batch]`` of each term, and ``sd[Residual]``."""
-    return (*(f"sd[{label}]" for label in model.cross_products.labels), "sd[Residual]")
+    """Name the standard deviations: ``sd[Batch]`` of each term, and ``sd[Residual]``.
+
+    Beside a factor that is called Residual, the residual's is ``sigma``.
+    """
+    labels = model.cross_products.labels
+    residual = "sigma" if "Residual" in labels else "sd[Residual]"
+    return (*(f"sd[{label}]" for label in labels), residual)
 
 
 def coefficient_names(model: Estimates) -> tuple[str, ...]:
-    """Name the fixed effects that the data determine."""
-    return tuple(model.design.names[j] for j in model.cross_products.structure.kept)
+    """Name the fixed effects that the data determine; primed where a sd has the name already."""
+    taken = set(sd_names(model))
+    names = (model.design.names[j] for j in model.cross_products.structure.kept)
+    return tuple(f"{name}′" if name in taken else name for name in names)
 
 
 def parameter_names(model: Estimates) -> tuple[str, ...]:
-    """Name all parameters."""
+    """Name all parameters, each differently."""
     return sd_names(model) + coefficient_names(model)
 
 

@@ -14,6 +14,7 @@ from mixedmodels.errors import (
     ArgumentError,
     ArgumentTypeError,
     ConvergenceWarning,
+    DataError,
     UnknownColumnError,
     warn,
 )
@@ -151,7 +152,14 @@ def _curves(
             )
             if lower is None:
                 break
-            optimum = minimise(sums, model.plan, reml, np.sqrt(lower))
+            try:
+                optimum = minimise(sums, model.plan, reml, np.sqrt(lower))
+            except DataError:
+                raise DataError(
+                    f"the {criterion} has no least value as far out as the profiles go: there the "
+                    f"levels of {' and '.join(sums.labels)} fit the response perfectly, with so "
+                    "few rows; ask for a lower level, or leave out a term"
+                ) from None
     if optimum is not fit.optimum:
         theta = ", ".join(f"{t:.6g}" for t in optimum.theta)
         warn(
