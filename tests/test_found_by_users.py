@@ -1,5 +1,6 @@
 """What people who tried to break the package have found, each as a test."""
 
+import contextlib
 import warnings
 
 import numpy as np
@@ -219,3 +220,30 @@ def test_a_residual_that_is_next_to_nothing_is_told_of():
     fm = mm.lmer("y ~ x + (1 | g)", data)
     with pytest.warns(mm.ApproximationWarning, match="of g is .* times the residual's"):
         fm.summary("satterthwaite")
+
+
+@pytest.mark.filterwarnings("ignore::mixedmodels.MixedModelsWarning")
+@pytest.mark.parametrize("seed", range(4))
+def test_tiny_designs_end_in_an_answer_or_an_error_of_ours(seed):
+    rng = np.random.default_rng(seed)
+    answers = 0
+    for _ in range(25):
+        n = int(rng.integers(6, 12))
+        data = pd.DataFrame({"g": rng.integers(0, 5, n), "h": rng.integers(0, 3, n)})
+        data["f"], data["x"] = rng.choice(list("abc"), n), rng.normal(size=n)
+        data["y"] = rng.normal(size=n) * 10.0 ** rng.integers(-4, 2) + rng.normal(size=5)[data["g"]]
+        fixed = rng.choice(["x", "f", "x*f", "0 + f"])
+        try:
+            fm = mm.lmer(f"y ~ {fixed} + (1 | g) + (1 | h)", data)
+        except mm.MixedModelsError:
+            continue
+        for ask in (
+            fm.confint,
+            lambda fm=fm: fm.confint(method="wald"),
+            lambda fm=fm: fm.summary("kenward-roger"),
+            fm.anova,
+            lambda fm=fm: fm.influence("g"),
+        ):
+            with contextlib.suppress(mm.MixedModelsError):
+                answers += bool(str(ask()))
+    assert answers

@@ -50,12 +50,14 @@ Profiler::Profiler(const CrossProducts& data, const SchurPlan& plan, bool reml,
 
 Profile Profiler::profile(size_t parameter) {
     const size_t k = gamma_.size();
+    Profile nothing;
+    nothing.lower = nothing.upper = false;
     std::unique_ptr<Held> held;
     double estimate = 0.0, first_slope = 1.0;
     if (parameter <= k) {
         auto variance = std::make_unique<HeldVariance>(data_, plan_, reml_, parameter, gamma_);
         estimate = variance->estimate();
-        variance->minimise(estimate);
+        if (!variance->minimise(estimate)) return nothing;
         const double a = variance->curvature();
         first_slope = std::sqrt(2.0 * a) * estimate;
         if (estimate == 0.0) {
@@ -73,8 +75,6 @@ Profile Profiler::profile(size_t parameter) {
         first_slope = 1.0 / std::sqrt(V(j, j) * full.r2 / full.nu());
         held = std::make_unique<HeldCoefficient>(data_, plan_, j, gamma_);
     }
-    Profile nothing;
-    nothing.lower = nothing.upper = false;
     if (!held->minimise(estimate)) return nothing;
     Line line{parameter,   *held,          estimate,      held->value,
               first_slope, parameter <= k, parameter < k, {}};

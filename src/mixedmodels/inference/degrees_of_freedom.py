@@ -240,12 +240,12 @@ class KenwardRoger(Reference):
         assert found.projected_traces is not None
         diagonal = np.diagonal(found.projected_traces)
         if not (np.isfinite(found.projected_traces).all() and (diagonal > 0.0).all()):
-            raise DataError(
-                "the information of the variances, which Kenward-Roger needs, has lost its digits: "
-                f"{_largest(self.model)}; use ddf='normal' or 'bootstrap'"
-            )
+            raise self._without_digits()
         scale = 1.0 / np.sqrt(diagonal)
-        inverse = np.linalg.inv(scale[:, None] * found.projected_traces * scale)
+        try:
+            inverse = np.linalg.inv(scale[:, None] * found.projected_traces * scale)
+        except np.linalg.LinAlgError:
+            raise self._without_digits() from None
         covariance: Floats = 2.0 * scale[:, None] * inverse * scale
         return covariance
 
@@ -256,7 +256,15 @@ class KenwardRoger(Reference):
         inner = np.einsum("st,stij->ij", W, found.curvatures)
         inner -= np.einsum("st,sij,jk,tkl->il", W, A, C, A, optimize=True)
         adjusted: Floats = C + 2.0 * C @ inner @ C
+        if not np.all(np.linalg.eigvalsh((adjusted + adjusted.T) / 2.0) > 0.0):
+            raise self._without_digits()
         return (adjusted + adjusted.T) / 2.0
+
+    def _without_digits(self) -> DataError:
+        return DataError(
+            "the information of the variances, which Kenward-Roger needs, is singular or has lost "
+            f"its digits: {_largest(self.model)}; use ddf='normal' or 'bootstrap'"
+        )
 
     @property
     def covariance(self) -> Floats:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from mixedmodels.errors import FitTooLargeError
+from mixedmodels.errors import DataError, FitTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,11 +157,18 @@ def _with_residual(single: Floats, double: Floats, gamma: Floats, total: int) ->
 
 def _inverse_of(matrix: Floats) -> Floats:
     """Invert a positive definite matrix."""
-    from scipy.linalg import cho_factor, cho_solve
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
     if not matrix.size:
         return matrix
-    inverse: Floats = cho_solve(cho_factor(matrix, lower=True), np.eye(len(matrix)))
+    try:
+        factor = cho_factor(matrix, lower=True)
+    except LinAlgError:
+        raise DataError(
+            "the covariance of the fixed effects has no digits left, so small is the residual "
+            "variance beside the others; use ddf='normal' or 'bootstrap'"
+        ) from None
+    inverse: Floats = cho_solve(factor, np.eye(len(matrix)))
     return (inverse + inverse.T) / 2.0
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from mixedmodels.display.document import Document, Printed
 from mixedmodels.display.numbers import format_real, round_decimal
 from mixedmodels.display.tables import Table
-from mixedmodels.errors import ArgumentError, UnknownColumnError
+from mixedmodels.errors import ArgumentError, DataError, UnknownColumnError
 from mixedmodels.inference.parameters import parameter_values
 from mixedmodels.inference.profile import Profile, normal_quantile
 from mixedmodels.inference.profiling import chosen_parameters, profile_to
@@ -203,7 +203,8 @@ def _wald(
             half = z * float(errors[i - k - 1])
             rows.append(Interval(names[i], estimates[i], estimates[i] - half, estimates[i] + half))
         else:
-            factor = float(np.exp(z * log_errors[i]))
+            with np.errstate(over="ignore"):  # then the data bound it by nothing: from 0 to ∞
+                factor = float(np.exp(z * log_errors[i]))
             ends = (estimates[i], estimates[i] / factor, estimates[i] * factor)
             rows.append(Interval(names[i], *_scaled(ends, scale, standard_deviation=True)))
     notes = _scale_note(scale, any(i <= k for i in chosen))
@@ -227,7 +228,16 @@ def log_sd_errors(model: LinearMixedModel) -> Floats:
     free = np.flatnonzero(gamma > 0.0)
     starts = np.concatenate([[0], np.cumsum(model.cross_products.levels)[:-1]])
     squares = np.add.reduceat(np.square(core.u), starts)
-    covariance = 2.0 * np.linalg.inv(core.information[np.ix_(free, free)])
+    information = core.information[np.ix_(free, free)]
+    singular = DataError(
+        f"the data do not tell the variances of {' and '.join(model.cross_products.labels)} apart, "
+        "so that Wald's intervals have no standard errors; leave out a term, or use "
+        "method='profile'"
+    )
+    try:
+        covariance = 2.0 * np.linalg.inv(information)
+    except np.linalg.LinAlgError:
+        raise singular from None
     delta = -squares[free] / gamma[free] / core.r2
     along = covariance @ delta
     residual = 2.0 / core.nu + float(delta @ along)
@@ -236,6 +246,8 @@ def log_sd_errors(model: LinearMixedModel) -> Floats:
         np.diagonal(covariance) / gamma[free] ** 2 + residual + 2.0 * along / gamma[free]
     )
     variances[k] = residual
+    if not (np.all(variances[free] > 0.0) and residual > 0.0):
+        raise singular
     out: Floats = 0.5 * np.sqrt(variances)
     return out
 

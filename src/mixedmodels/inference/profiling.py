@@ -175,6 +175,11 @@ def _curves(
         )
     curves = {}
     for i, (values, zeta, slope, parameters, at_zero, low, high) in zip(wanted, found, strict=True):
+        if not len(values):
+            raise DataError(
+                f"{names[i]} has no profile: with it held, even at its estimate, the {criterion} "
+                "has no minimum that can be found; the data hardly determine the other parameters"
+            )
         if not (low and high):
             warn(
                 f"the profile of {names[i]} ends early: the {criterion} could not be minimised "
